@@ -1,0 +1,16 @@
+// XXH3, 64 bits, seeded: what makes every structure on disk validate itself (docs/format.md "Checksums").
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <xxhash.h>
+
+namespace mentedb::base {
+
+inline std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+}  // namespace mentedb::base

@@ -1,0 +1,37 @@
+// Making errors and passing them on.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <mentedb/error.hpp>
+
+namespace mentedb::base {
+
+inline std::unexpected<Error> fail(ErrorCode code, std::string message, int os_error = 0) {
+  return std::unexpected(Error{code, os_error, std::move(message)});
+}
+
+template <class... Args>
+std::unexpected<Error> failf(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
+  return std::unexpected(Error{code, 0, fmt::format(format, std::forward<Args>(args)...)});
+}
+
+}  // namespace mentedb::base
+
+// Returns the error of a Result<void>-like expression to the caller.
+#define MENTEDB_TRY(expression)                                               \
+  do {                                                                        \
+    if (auto try_result = (expression); !try_result) [[unlikely]]             \
+      return std::unexpected(std::move(try_result).error());                  \
+  } while (false)
+
+#define MENTEDB_CONCAT_(a, b) a##b
+#define MENTEDB_CONCAT(a, b) MENTEDB_CONCAT_(a, b)
+// Declares `declaration` from the value of a Result, or returns its error to the caller.
+#define MENTEDB_TRY_ASSIGN(declaration, expression)                                      \
+  auto MENTEDB_CONCAT(try_result_, __LINE__) = (expression);                             \
+  if (!MENTEDB_CONCAT(try_result_, __LINE__)) [[unlikely]]                               \
+    return std::unexpected(std::move(MENTEDB_CONCAT(try_result_, __LINE__)).error());    \
+  declaration = std::move(*MENTEDB_CONCAT(try_result_, __LINE__))

@@ -1,0 +1,65 @@
+// Where things are in pages.db (docs/format.md "pages.db").
+//
+//   0        superblock (one block of 4 KiB)
+//   4096     shared words (one block)
+//   8192     group 0: directory of 65,536 entries of 32 bytes, then 65,536 pages
+//            group 1: ...
+//
+// Pages are numbered from 1. A run (the pages of one memory) never crosses a group.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/assert.hpp"
+#include "base/bytes.hpp"
+
+namespace mentedb::format {
+
+inline constexpr std::uint32_t kMinPageBytes = 512;
+inline constexpr std::uint32_t kMaxPageBytes = 65'536;
+inline constexpr std::uint32_t kDefaultPageBytes = 1'024;
+inline constexpr std::uint64_t kPagesPerGroup = 65'536;
+inline constexpr std::uint64_t kMaxPageCount = 0xFFFF'FFFF;  // an id-index slot has 32 bits for a page
+inline constexpr std::size_t kEntryBytes = 32;
+inline constexpr std::uint64_t kDirectoryBytes = kPagesPerGroup * kEntryBytes;
+inline constexpr std::uint64_t kSharedWordsOffset = base::kBlockBytes;
+inline constexpr std::uint64_t kFirstGroupOffset = 2 * base::kBlockBytes;
+
+constexpr bool is_valid_page_bytes(std::uint64_t bytes) {
+  return bytes >= kMinPageBytes && bytes <= kMaxPageBytes && (bytes & (bytes - 1)) == 0;
+}
+
+/// Page numbers to file offsets, for one page size.
+class Geometry {
+ public:
+  explicit constexpr Geometry(std::uint32_t page_bytes = kDefaultPageBytes) : page_bytes_(page_bytes) {}
+
+  constexpr std::uint32_t page_bytes() const { return page_bytes_; }
+  constexpr std::uint64_t group_bytes() const { return kDirectoryBytes + kPagesPerGroup * page_bytes_; }
+  constexpr std::uint64_t group_offset(std::uint64_t group) const { return kFirstGroupOffset + group * group_bytes(); }
+
+  static constexpr std::uint64_t group_of(std::uint64_t page) { return (page - 1) / kPagesPerGroup; }
+  static constexpr std::uint64_t index_in_group(std::uint64_t page) { return (page - 1) % kPagesPerGroup; }
+  static constexpr std::uint64_t first_page_of(std::uint64_t group) { return group * kPagesPerGroup + 1; }
+  static constexpr std::uint64_t last_page_of(std::uint64_t group) { return (group + 1) * kPagesPerGroup; }
+  static constexpr bool in_one_group(std::uint64_t first, std::uint64_t count) {
+    return count > 0 && count <= kPagesPerGroup && group_of(first) == group_of(first + count - 1);
+  }
+
+  constexpr std::uint64_t entry_offset(std::uint64_t page) const {
+    return group_offset(group_of(page)) + index_in_group(page) * kEntryBytes;
+  }
+  constexpr std::uint64_t page_offset(std::uint64_t page) const {
+    return group_offset(group_of(page)) + kDirectoryBytes + index_in_group(page) * page_bytes_;
+  }
+  /// Size of pages.db that holds `page_count` pages.
+  constexpr std::uint64_t file_bytes(std::uint64_t page_count) const {
+    return page_count == 0 ? kFirstGroupOffset : page_offset(page_count) + page_bytes_;
+  }
+
+ private:
+  std::uint32_t page_bytes_;
+};
+
+}  // namespace mentedb::format

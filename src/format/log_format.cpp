@@ -1,0 +1,95 @@
+#include "format/log_format.hpp"
+
+#include <algorithm>
+
+#include "base/checksum.hpp"
+#include "format/geometry.hpp"
+#include "format/page_format.hpp"
+#include "format/superblock.hpp"
+
+namespace mentedb::format {
+namespace {
+
+constexpr std::uint64_t kSlotSeed = 0x6D65'6E74'6502;  // the epoch's own seed is inside
+
+std::uint64_t checksum_of(const LogSlot& slot) {
+  return base::checksum(base::bytes_of(slot, sizeof(slot.checksum)), kSlotSeed);
+}
+
+bool counters_possible(const Counters& c) {
+  return c.page_count <= kMaxPageCount && c.high_water <= c.page_count && c.used_pages <= c.high_water &&
+         c.memory_count <= c.used_pages;
+}
+
+}  // namespace
+
+void encode_log_slot(const LogSlot& slot, std::span<std::byte> block) {
+  LogSlot sealed = slot;
+  sealed.magic = kLogMagic;
+  sealed.version = kFormatVersion;
+  sealed.reserved = 0;
+  sealed.checksum = checksum_of(sealed);
+  std::ranges::fill(block, std::byte{0});
+  base::write_struct(block, 0, sealed);
+}
+
+std::optional<LogSlot> decode_log_slot(std::span<const std::byte> block) {
+  if (block.size() < sizeof(LogSlot)) return std::nullopt;
+  const auto slot = base::read_struct<LogSlot>(block);
+  const bool valid = slot.magic == kLogMagic && slot.checksum == checksum_of(slot) && slot.version == kFormatVersion &&
+                     slot.epoch != 0 && slot.start_lsn != 0 && counters_possible(slot.counters);
+  if (!valid) return std::nullopt;
+  return slot;
+}
+
+void seal_batch(std::span<std::byte> batch, std::uint64_t seed) {
+  auto header = base::read_struct<BatchHeader>(batch);
+  header.checksum = base::checksum(batch.subspan(sizeof(header.checksum)), seed);
+  base::write_struct(batch, 0, header);
+}
+
+std::optional<BatchHeader> parse_batch_header(std::span<const std::byte> block, std::uint64_t offset) {
+  if (block.size() < sizeof(BatchHeader)) return std::nullopt;
+  const auto header = base::read_struct<BatchHeader>(block);
+  const std::uint64_t least = sizeof(BatchHeader) + std::uint64_t{header.operation_count} * sizeof(OperationHeader);
+  if (header.offset != offset || header.operation_count == 0 || header.first_lsn == 0) return std::nullopt;
+  if (header.bytes < least || header.bytes > kMaxBatchFileBytes) return std::nullopt;
+  if (!counters_possible(header.counters)) return std::nullopt;
+  return header;
+}
+
+bool batch_verifies(std::span<const std::byte> batch, std::uint64_t seed) {
+  const auto header = base::read_struct<BatchHeader>(batch);
+  return header.bytes == batch.size() && base::checksum(batch.subspan(sizeof(header.checksum)), seed) == header.checksum;
+}
+
+OperationReader::OperationReader(std::span<const std::byte> batch) : batch_(batch), position_(sizeof(BatchHeader)) {
+  const auto header = base::read_struct<BatchHeader>(batch);
+  lsn_ = header.first_lsn;
+  remaining_ = header.operation_count;
+  page_count_ = header.counters.page_count;
+}
+
+std::optional<Operation> OperationReader::next() {
+  if (remaining_ == 0) {
+    damaged_ |= position_ != batch_.size();
+    return std::nullopt;
+  }
+  damaged_ = true;  // until proven otherwise
+  if (batch_.size() - position_ < sizeof(OperationHeader)) return std::nullopt;
+  Operation operation{.header = base::read_struct<OperationHeader>(batch_, position_), .lsn = lsn_, .payload = {}};
+  const OperationHeader& header = operation.header;
+  if (batch_.size() - position_ < operation_bytes(header.payload_bytes)) return std::nullopt;
+  const bool known = header.type >= OperationType::store && header.type <= OperationType::move;
+  if (!known || header.page == 0 || header.page > page_count_) return std::nullopt;
+  if (!Geometry::in_one_group(header.page, header.run_pages)) return std::nullopt;
+  if (header.page + header.run_pages - 1 > page_count_) return std::nullopt;
+  operation.payload = batch_.subspan(position_ + sizeof(OperationHeader), header.payload_bytes);
+  position_ += operation_bytes(header.payload_bytes);
+  ++lsn_;
+  --remaining_;
+  damaged_ = false;
+  return operation;
+}
+
+}  // namespace mentedb::format

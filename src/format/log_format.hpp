@@ -1,0 +1,126 @@
+// wal.log (docs/format.md "wal.log"): two header slots of one block each, then batches.
+//
+// A batch is one atomic group of operations: {header, operations}, padded with zeros to whole blocks. Its checksum is
+// seeded with the epoch's random seed and covers its own offset, its length, its LSNs and the checksum of the batch
+// before it, so bytes of another epoch, another place or another store never continue the chain.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <type_traits>
+
+#include <mentedb/ids.hpp>
+#include <mentedb/memory_node.hpp>
+
+#include "base/bytes.hpp"
+
+namespace mentedb::format {
+
+inline constexpr std::uint64_t kLogMagic = 0x6C42'4465'746E'654D;  // "MenteDBl"
+inline constexpr std::uint64_t kLogSlotBytes = base::kBlockBytes;
+inline constexpr std::uint64_t kLogStart = 2 * kLogSlotBytes;
+
+/// What the store has counted up to some LSN. Part of every batch, slot and hint, so that no one has to count again.
+struct Counters {
+  std::uint64_t page_count = 0;     ///< pages with space and initialised entries in pages.db
+  std::uint64_t high_water = 0;     ///< pages above were never used
+  std::uint64_t used_pages = 0;     ///< pages of live runs
+  std::uint64_t memory_count = 0;   ///< live memories
+  std::uint64_t reuse_horizon = 0;  ///< highest LSN of a `deleted` entry that was overwritten
+  friend bool operator==(const Counters&, const Counters&) = default;
+};
+static_assert(sizeof(Counters) == 40 && std::has_unique_object_representations_v<Counters>);
+
+/// A checkpoint record: where an epoch of the log begins. Lies within one sector.
+struct LogSlot {
+  std::uint64_t checksum;
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t reserved;
+  std::uint64_t epoch;      ///< 1 for a new store, plus one at every checkpoint; slot = epoch % 2
+  std::uint64_t seed;       ///< random; of every batch checksum of the epoch
+  std::uint64_t start_lsn;  ///< of the first operation of the epoch
+  UuidBytes store_id;
+  UuidBytes incarnation;
+  Counters counters;  ///< at the checkpoint
+};
+static_assert(sizeof(LogSlot) == 120 && std::has_unique_object_representations_v<LogSlot>);
+
+void encode_log_slot(const LogSlot& slot, std::span<std::byte> block);
+std::optional<LogSlot> decode_log_slot(std::span<const std::byte> block);
+
+struct BatchHeader {
+  std::uint64_t checksum;  ///< of the rest of the header and the operations
+  std::uint64_t offset;    ///< own offset in wal.log
+  std::uint64_t first_lsn;
+  std::uint64_t previous_checksum;  ///< of the batch before, or of the slot
+  std::uint32_t operation_count;    ///< operation i has LSN first_lsn + i
+  std::uint32_t bytes;              ///< header and operations, without the padding
+  Counters counters;                ///< after the batch
+};
+static_assert(sizeof(BatchHeader) == 80 && std::has_unique_object_representations_v<BatchHeader>);
+
+enum class OperationType : std::uint8_t {
+  store = 1,   ///< a memory's run, first version of its id
+  update = 2,  ///< a memory's run, later version
+  raw = 3,     ///< a raw run
+  remove = 4,  ///< frees a run; a memory in it is deleted
+  move = 5,    ///< frees a run whose memory an operation of the same batch stored elsewhere
+};
+
+constexpr bool is_put(OperationType type) { return type <= OperationType::raw; }
+constexpr bool is_memory_put(OperationType type) { return type <= OperationType::update; }
+
+/// Followed by the payload and zeros to a multiple of 8.
+struct OperationHeader {
+  OperationType type;
+  std::uint8_t reserved[3];
+  std::uint32_t run_pages;
+  std::uint64_t page;
+  UuidBytes memory_id;  ///< nil for raw runs
+  std::uint32_t payload_bytes;
+  std::uint32_t reserved2;
+};
+static_assert(sizeof(OperationHeader) == 40 && std::has_unique_object_representations_v<OperationHeader>);
+
+constexpr std::size_t operation_bytes(std::size_t payload_bytes) {
+  return sizeof(OperationHeader) + base::round_up(payload_bytes, 8);
+}
+
+/// The largest batch a writer makes, and the most a reader believes: headers and padding beside the payloads.
+inline constexpr std::uint64_t kMaxBatchFileBytes = 2 * kMaxBatchBytes;
+
+/// An operation of a batch, in place.
+struct Operation {
+  OperationHeader header{};
+  std::uint64_t lsn = 0;
+  std::span<const std::byte> payload;
+};
+
+/// Fills in the checksum over `batch` (header and operations, header.bytes long).
+void seal_batch(std::span<std::byte> batch, std::uint64_t seed);
+/// The header when its fields are possible at this place; says nothing about the checksum.
+std::optional<BatchHeader> parse_batch_header(std::span<const std::byte> block, std::uint64_t offset);
+bool batch_verifies(std::span<const std::byte> batch, std::uint64_t seed);
+
+/// Reads the operations of a batch one after the other. Bytes that pass the checksum can still be hostile.
+class OperationReader {
+ public:
+  /// `batch` is header.bytes long.
+  explicit OperationReader(std::span<const std::byte> batch);
+  /// The next operation; nothing at the end or when the bytes make no sense (then `is_damaged()`).
+  std::optional<Operation> next();
+  bool is_damaged() const { return damaged_; }
+
+ private:
+  std::span<const std::byte> batch_;
+  std::size_t position_;
+  std::uint64_t lsn_;
+  std::uint32_t remaining_;
+  std::uint64_t page_count_;
+  bool damaged_ = false;
+};
+
+}  // namespace mentedb::format

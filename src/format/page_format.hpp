@@ -1,0 +1,68 @@
+// Runs and directory entries (docs/format.md "Runs", "Directory"). Every structure carries a checksum that is seeded
+// per store and covers its own address, so torn, stale, misplaced and foreign bytes never verify.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <type_traits>
+
+#include <mentedb/ids.hpp>
+
+#include "format/geometry.hpp"
+
+namespace mentedb::format {
+
+enum class RunType : std::uint8_t { free = 1, memory = 2, raw = 3 };
+
+/// At the start of a run's first page; the payload follows, then zeros to the end of the run.
+struct RunHeader {
+  std::uint64_t checksum;  ///< of the rest of the header and the payload
+  std::uint64_t page;      ///< own address
+  std::uint64_t lsn;       ///< of the operation that wrote this image
+  std::uint32_t payload_bytes;
+  std::uint32_t run_pages;
+  RunType type;
+  std::uint8_t reserved[7];
+};
+static_assert(sizeof(RunHeader) == 40 && std::has_unique_object_representations_v<RunHeader>);
+
+constexpr std::uint64_t pages_for_payload(std::uint64_t payload_bytes, std::uint32_t page_bytes) {
+  return (sizeof(RunHeader) + payload_bytes + page_bytes - 1) / page_bytes;
+}
+
+/// Fills in the checksum. `payload` is header.payload_bytes long.
+void seal_run_header(RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed);
+/// The header when its fields are possible for a run that starts at `page`; says nothing about the checksum.
+std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std::uint64_t page, std::uint32_t page_bytes);
+bool run_verifies(const RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed);
+
+enum class EntryType : std::uint8_t {
+  free = 1,            ///< no memory starts here; nothing to remember
+  deleted = 2,         ///< free; a memory was deleted here (id and LSN of the deletion)
+  moved = 3,           ///< free; a memory lived here before an update moved it
+  memory_stored = 4,   ///< head of a memory's run, first version
+  memory_updated = 5,  ///< head of a memory's run, later version
+  raw = 6,             ///< head of a raw run
+  interior = 7,        ///< inside a run; run_pages is the distance to the head
+};
+
+constexpr bool is_free(EntryType type) { return type <= EntryType::moved; }
+constexpr bool is_memory(EntryType type) { return type == EntryType::memory_stored || type == EntryType::memory_updated; }
+constexpr bool is_head(EntryType type) { return is_memory(type) || type == EntryType::raw; }
+
+/// One page's entry in the directory, decoded.
+struct Entry {
+  UuidBytes id{};               ///< of the memory; nil for raw, interior and free
+  std::uint64_t lsn = 0;        ///< of the operation that wrote the entry; 0: never used
+  std::uint32_t run_pages = 0;  ///< head: length; interior: distance to the head; free: 0
+  EntryType type = EntryType::free;
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+void encode_entry(const Entry& entry, std::uint64_t page, std::uint64_t seed, std::span<std::byte, kEntryBytes> out);
+/// Nothing when the entry does not verify.
+std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page, std::uint64_t seed);
+
+}  // namespace mentedb::format

@@ -1,0 +1,239 @@
+#include "index/id_index.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/error.hpp"
+#include "pages/entry_reader.hpp"
+
+namespace mentedb::index {
+
+using format::Geometry;
+
+namespace {
+
+constexpr std::uint64_t slots_for(std::uint64_t ids) {
+  return std::max(format::kMinIndexSlots, std::bit_ceil(2 * ids));  // at most half full when new
+}
+constexpr bool has_room(std::uint64_t used, std::uint64_t more, std::uint64_t slots) { return (used + more) * 4 <= slots * 3; }
+
+}  // namespace
+
+std::uint64_t Probe::next_page() {
+  while (left_ > 0) {
+    slot_ = table_->load(hash_.start + position_);
+    ++position_;
+    --left_;
+    if (slot_ == format::kEmptySlot) break;
+    if (format::slot_fingerprint(slot_) == hash_.fingerprint && format::slot_page(slot_) != 0) return format::slot_page(slot_);
+  }
+  left_ = 0;
+  return 0;
+}
+
+IdIndex::IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool, const Identity& identity, bool writable)
+    : directory_(directory), words_(words), pool_(pool), identity_(identity), writable_(writable) {}
+
+Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) {
+  const std::string name = format::index_file_name(number);
+  MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, writable_ ? vfs::OpenMode::read_write : vfs::OpenMode::read_only, false));
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file->size_bytes());
+  std::array<std::byte, sizeof(format::IndexHeader)> bytes;
+  MENTEDB_TRY_ASSIGN(const std::size_t got, file->read_at(0, bytes));
+  const auto header = format::decode_index_header(std::span(bytes).first(got));
+  const bool fits = header && header->store_id == identity_.store_id && header->incarnation == identity_.incarnation &&
+                    header->boot_id == identity_.boot_id && !(header->boot_id == UuidBytes{}) &&
+                    header->pages_device == identity_.pages.device && header->pages_inode == identity_.pages.inode &&
+                    size == format::kIndexSlotsOffset + 8 * header->slot_count;
+  if (!fits) {
+    return base::failf(ErrorCode::not_found, "{} does not belong to this store; run: mentedb recover", file->path());
+  }
+  MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, size, writable_));
+  MENTEDB_TRY(mapping->populate(0, size));
+  return std::make_unique<Table>(number, header->slot_count, std::move(mapping));
+}
+
+const Table* IdIndex::adopt(std::unique_ptr<Table> table) {
+  tables_.push_back(std::move(table));
+  current_.store(tables_.back().get(), std::memory_order_release);
+  return tables_.back().get();
+}
+
+Result<const Table*> IdIndex::current() {
+  const Table* known = current_.load(std::memory_order_acquire);
+  if (known != nullptr && is_current(*known)) [[likely]]
+    return known;
+  const std::lock_guard guard(mutex_);
+  const std::uint64_t number = words_.index_number();
+  if (private_ != nullptr && number == private_replaces_) return private_;
+  for (const auto& table : tables_) {
+    if (table->number() != number) continue;
+    current_.store(table.get(), std::memory_order_release);
+    return table.get();
+  }
+  if (number == 0) return base::fail(ErrorCode::not_found, "the id index is being rebuilt");
+  MENTEDB_TRY_ASSIGN(auto table, map_table(number));
+  private_ = nullptr;
+  return adopt(std::move(table));
+}
+
+Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memory_count) {
+  if (const auto table = current(); table || table.error().code == ErrorCode::out_of_memory) {
+    if (table) return {};
+    return std::unexpected(table.error());
+  }
+  return rebuild(page_count, memory_count);
+}
+
+// One pass over the directory: the newest live entry of an id wins. Also brings the group LSNs up to date, which
+// are in doubt whenever the index is.
+Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t slot_count, std::uint64_t page_count, std::uint64_t& used) {
+  std::vector<std::uint64_t> slots(slot_count, format::kEmptySlot);
+  const std::uint64_t mask = slot_count - 1;
+  pages::EntryReader entries(pool_, page_count);
+  for (std::uint64_t page = 1; page <= page_count; ++page) {
+    MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
+    if (!entry) continue;  // damaged and not in the log: verify names it, scans answer `corruption`
+    if (writable_) words_.raise_group_lsn(Geometry::group_of(page), entry->lsn);
+    if (!format::is_memory(entry->type)) continue;
+    const format::IdHash hashed = hash(MemoryId{entry->id});
+    for (std::uint64_t i = 0;; ++i) {
+      if (i == slot_count) return base::fail(ErrorCode::capacity_exceeded, "the id index is too small");
+      std::uint64_t& slot = slots[(hashed.start + i) & mask];
+      if (slot == format::kEmptySlot) {
+        slot = format::make_slot(hashed.fingerprint, page);
+        ++used;
+        break;
+      }
+      if (format::slot_fingerprint(slot) != hashed.fingerprint) continue;
+      MENTEDB_TRY_ASSIGN(const auto other, pool_.read_entry(format::slot_page(slot)));
+      if (!other || other->id != entry->id) continue;
+      if (other->lsn < entry->lsn) slot = format::make_slot(hashed.fingerprint, page);
+      break;
+    }
+  }
+  return slots;
+}
+
+Result<std::uint64_t> IdIndex::unused_number() {
+  std::uint64_t highest = words_.index_number();
+  MENTEDB_TRY_ASSIGN(const auto names, directory_.list());
+  for (const std::string& name : names) {
+    if (const auto number = format::parse_index_file_name(name)) highest = std::max(highest, *number);
+  }
+  if (highest == UINT64_MAX) return base::fail(ErrorCode::corruption, "the number of the id index is used up; remove ids-*.idx and open again");
+  return highest + 1;
+}
+
+Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_count) {
+  const std::lock_guard guard(mutex_);
+  const std::uint64_t slot_count = slots_for(memory_count);
+  std::uint64_t used = 0;
+  auto slots = build(slot_count, page_count, used);
+  // A directory with more memories than were counted (a damaged store) needs a larger table.
+  if (!slots && slots.error().code == ErrorCode::capacity_exceeded) {
+    used = 0;
+    slots = build(slots_for(page_count), page_count, used);
+  }
+  if (!slots) return std::unexpected(slots.error());
+  if (!writable_) {
+    private_replaces_ = words_.index_number();
+    private_ = adopt(std::make_unique<Table>(0, std::move(*slots)));
+    return {};
+  }
+  MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
+  const std::uint64_t old = words_.index_number();
+  const std::string name = format::index_file_name(number);
+  const auto build_file = [&]() -> Result<std::unique_ptr<Table>> {
+    {
+      MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::create, false));
+      // Written, not only reserved: a store through the mapping must never find the disk full.
+      MENTEDB_TRY(file->write_at(format::kIndexSlotsOffset, std::as_bytes(std::span(*slots))));
+      std::array<std::byte, base::kBlockBytes> block{};
+      base::write_struct(block, format::kIndexUsedOffset, used);
+      format::encode_index_header({.checksum = 0,
+                                   .magic = 0,
+                                   .version = 0,
+                                   .reserved = 0,
+                                   .store_id = identity_.store_id,
+                                   .incarnation = identity_.incarnation,
+                                   .boot_id = identity_.boot_id,
+                                   .pages_device = identity_.pages.device,
+                                   .pages_inode = identity_.pages.inode,
+                                   .slot_count = slots->size()},
+                                  block);
+      MENTEDB_TRY(file->write_at(0, block));
+    }
+    // A machine without a boot id cannot tell old tables from new ones: this one is used, the next opener builds anew.
+    MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::read_write, false));
+    const std::uint64_t size = format::kIndexSlotsOffset + 8 * slots->size();
+    MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, size, true));
+    MENTEDB_TRY(mapping->populate(0, size));
+    return std::make_unique<Table>(number, slots->size(), std::move(mapping));
+  };
+  auto table = build_file();
+  if (!table) {
+    static_cast<void>(directory_.remove(name));
+    return std::unexpected(table.error());
+  }
+  adopt(std::move(*table));
+  words_.publish_index_number(number);
+  if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // may be gone already
+  return {};
+}
+
+Result<void> IdIndex::reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t memory_count) {
+  MENTEDB_TRY_ASSIGN(const Table* const table, current());
+  if (has_room(table->used(), more, table->slot_count())) return {};
+  return rebuild(page_count, memory_count + more);
+}
+
+Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
+  MENTEDB_TRY_ASSIGN(const Table* const table, current());
+  Table& writable = const_cast<Table&>(*table);
+  const format::IdHash hashed = hash(id);
+  const std::uint64_t wanted = format::make_slot(hashed.fingerprint, page);
+  for (std::uint64_t i = 0; i < table->slot_count(); ++i) {
+    const std::uint64_t slot = table->load(hashed.start + i);
+    if (slot == wanted) return false;
+    if (slot == format::kEmptySlot) {
+      writable.set_used(table->used() + 1);
+      writable.store(hashed.start + i, wanted);
+      return true;
+    }
+    const std::uint64_t other = format::slot_page(slot);
+    if (format::slot_fingerprint(slot) != hashed.fingerprint || !pool_.contains(other)) continue;
+    MENTEDB_TRY_ASSIGN(const auto entry, pool_.read_entry(other));
+    if (!entry || entry->id != id.bytes) continue;
+    writable.store(hashed.start + i, wanted);
+    return true;
+  }
+  forget();  // cannot be: room was reserved. A table that lost its counter is rebuilt by the next lock holder.
+  return base::fail(ErrorCode::io_error, "the id index is full; run: mentedb recover");
+}
+
+Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
+  MENTEDB_TRY_ASSIGN(const Table* const table, current());
+  const format::IdHash hashed = hash(id);
+  const std::uint64_t wanted = format::make_slot(hashed.fingerprint, page);
+  for (std::uint64_t i = 0; i < table->slot_count(); ++i) {
+    const std::uint64_t slot = table->load(hashed.start + i);
+    if (slot == format::kEmptySlot) return false;
+    if (slot != wanted) continue;
+    const_cast<Table&>(*table).store(hashed.start + i, format::kTombstoneSlot);
+    return true;
+  }
+  return false;
+}
+
+std::uint64_t IdIndex::slot_count() {
+  const auto table = current();
+  return table ? (*table)->slot_count() : 0;
+}
+
+std::uint64_t IdIndex::used() {
+  const auto table = current();
+  return table ? (*table)->used() : 0;
+}
+
+}  // namespace mentedb::index

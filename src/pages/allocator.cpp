@@ -1,0 +1,101 @@
+#include "pages/allocator.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "pages/entry_reader.hpp"
+
+namespace mentedb::pages {
+
+using format::Counters;
+using format::Geometry;
+
+namespace {
+
+// Growth is a system call and a sync: an eighth of the store at a time keeps both rare and the spare space small.
+constexpr std::uint64_t kMinGrowthBytes = 256 * 1024;
+constexpr std::uint64_t kMaxGrowthBytes = std::uint64_t{16} << 20;
+constexpr std::uint64_t kGrowthFraction = 8;
+
+// Each allocation looks at a few more entries than it needs, so the cursor goes round the store about once
+// while that grows by an eighth: free space is found again, and no allocation waits for a full round.
+constexpr std::uint64_t kSweepBase = 64;
+constexpr std::uint64_t kSweepPerPage = 8;
+
+}  // namespace
+
+std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64_t count) const {
+  auto after = runs_.lower_bound(first + count);
+  if (after == runs_.begin()) return std::nullopt;
+  --after;
+  const std::uint64_t end = after->first + after->second;
+  if (end <= first) return std::nullopt;
+  return end;
+}
+
+Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, const Counters& counters, const TakenRuns& taken) {
+  EntryReader entries(pool_, counters.high_water);
+  std::uint64_t page = words_.cursor();
+  Found found{.page = page, .reuse_horizon = 0};
+  const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
+  std::uint64_t budget = std::min(kSweepBase + kSweepPerPage * count, counters.high_water);
+  for (; budget > 0; --budget) {
+    if (page == 0 || page > counters.high_water) start_run(page = 1);
+    if (Geometry::index_in_group(page) == 0) start_run(page);  // a run never crosses a group
+    MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
+    ++page;
+    if (!entry || !format::is_free(entry->type)) {  // a damaged entry is never given away
+      start_run(page);
+      continue;
+    }
+    if (entry->type == format::EntryType::deleted) found.reuse_horizon = std::max(found.reuse_horizon, entry->lsn);
+    if (page - found.page < count) continue;
+    if (const auto past = taken.overlap(found.page, count)) {
+      start_run(page = *past);
+      continue;
+    }
+    words_.set_cursor(page);
+    return found;
+  }
+  words_.set_cursor(found.page);  // a run that is only begun is looked at again by the next sweep
+  return std::nullopt;
+}
+
+Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
+  if (last_page > format::kMaxPageCount) {
+    return base::failf(ErrorCode::capacity_exceeded, "the store is full: {} pages is the most it can have; use larger pages",
+                       format::kMaxPageCount);
+  }
+  const std::uint64_t page_bytes = pool_.geometry().page_bytes();
+  const std::uint64_t step =
+      std::clamp(counters.page_count / kGrowthFraction, kMinGrowthBytes / page_bytes, kMaxGrowthBytes / page_bytes);
+  const std::uint64_t target = std::min(std::max(last_page, counters.page_count + step), format::kMaxPageCount);
+  MENTEDB_TRY(file_.grow(counters.page_count, target));
+  counters.page_count = target;
+  words_.publish_page_count(target);
+  return {};
+}
+
+Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counters, TakenRuns& taken) {
+  MENTEDB_ASSERT(count > 0 && count <= format::kPagesPerGroup);
+  const std::uint64_t reusable = counters.high_water - counters.used_pages;
+  if (reusable >= count) {
+    MENTEDB_TRY_ASSIGN(const auto found, sweep(count, counters, taken));
+    if (found) {
+      counters.reuse_horizon = std::max(counters.reuse_horizon, found->reuse_horizon);
+      counters.used_pages += count;
+      taken.add(found->page, count);
+      return found->page;
+    }
+  }
+  std::uint64_t first = counters.high_water + 1;
+  if (!Geometry::in_one_group(first, count)) first = Geometry::first_page_of(Geometry::group_of(first) + 1);
+  const std::uint64_t last = first + count - 1;
+  if (last > counters.page_count) MENTEDB_TRY(grow(last, counters));
+  counters.high_water = last;
+  counters.used_pages += count;
+  taken.add(first, count);
+  return first;
+}
+
+}  // namespace mentedb::pages

@@ -1,0 +1,51 @@
+// Where the next run goes: a bounded next-fit sweep over the directory, else never-used pages, else the file grows.
+// There is no free list to keep right: the directory says what is free.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include <mentedb/error.hpp>
+
+#include "format/log_format.hpp"
+#include "pages/buffer_pool.hpp"
+#include "pages/page_file.hpp"
+#include "pages/shared_words.hpp"
+
+namespace mentedb::pages {
+
+/// Runs that the open batch has taken and that the directory still shows as free.
+class TakenRuns {
+ public:
+  void add(std::uint64_t first, std::uint64_t count) { runs_[first] = count; }
+  void remove(std::uint64_t first) { runs_.erase(first); }
+  /// The first page after the taken run that overlaps [first, first + count).
+  std::optional<std::uint64_t> overlap(std::uint64_t first, std::uint64_t count) const;
+
+ private:
+  std::map<std::uint64_t, std::uint64_t> runs_;
+};
+
+class Allocator {
+ public:
+  Allocator(BufferPool& pool, PageFile& file, SharedWords& words) : pool_(pool), file_(file), words_(words) {}
+
+  /// The head of a free run of `count` pages. Updates page_count, high_water, used_pages and reuse_horizon; the caller
+  /// logs them with the batch that uses the run. @errors `no_space`, `capacity_exceeded`, `io_error`
+  Result<std::uint64_t> allocate(std::uint64_t count, format::Counters& counters, TakenRuns& taken);
+
+ private:
+  struct Found {
+    std::uint64_t page = 0;
+    std::uint64_t reuse_horizon = 0;
+  };
+  Result<std::optional<Found>> sweep(std::uint64_t count, const format::Counters& counters, const TakenRuns& taken);
+  Result<void> grow(std::uint64_t last_page, format::Counters& counters);
+
+  BufferPool& pool_;
+  PageFile& file_;
+  SharedWords& words_;
+};
+
+}  // namespace mentedb::pages

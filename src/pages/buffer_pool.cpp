@@ -1,0 +1,132 @@
+#include "pages/buffer_pool.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace mentedb::pages {
+
+using format::Geometry;
+
+BufferPool::BufferPool(vfs::File& file, const SharedWords& words, Geometry geometry, std::uint64_t seed)
+    : file_(file), words_(words), geometry_(geometry), seed_(seed) {}
+
+BufferPool::~BufferPool() {
+  for (auto& segment : segments_) {
+    Segment* groups = segment.load();
+    if (groups == nullptr) continue;
+    for (auto& group : *groups) delete group.load();
+    delete groups;
+  }
+}
+
+Result<BufferPool::Group*> BufferPool::group(std::uint64_t number) {
+  MENTEDB_ASSERT(number < kGroupsPerSegment * kGroupsPerSegment);
+  const Segment* segment = segments_[number / kGroupsPerSegment].load(std::memory_order_acquire);
+  if (segment != nullptr) [[likely]] {
+    Group* found = (*segment)[number % kGroupsPerSegment].load(std::memory_order_acquire);
+    if (found != nullptr) [[likely]]
+      return found;
+  }
+  return map_group(number);
+}
+
+Result<BufferPool::Group*> BufferPool::map_group(std::uint64_t number) {
+  const std::lock_guard guard(mapping_mutex_);
+  auto& segment_slot = segments_[number / kGroupsPerSegment];
+  Segment* segment = segment_slot.load();
+  if (segment == nullptr) {
+    segment = new Segment{};
+    segment_slot.store(segment, std::memory_order_release);
+  }
+  auto& slot = (*segment)[number % kGroupsPerSegment];
+  if (Group* found = slot.load(); found != nullptr) return found;
+  auto created = std::make_unique<Group>();
+  const std::uint64_t bytes = geometry_.group_bytes();
+  created->populated = std::vector<std::atomic<std::uint32_t>>((bytes + kStretchBytes - 1) / kStretchBytes);
+  MENTEDB_TRY_ASSIGN(created->mapping, file_.map(geometry_.group_offset(number), bytes, false));
+  slot.store(created.get(), std::memory_order_release);
+  return created.release();
+}
+
+std::uint64_t BufferPool::readable_bytes(std::uint64_t number) const {
+  const std::uint64_t pages = words_.page_count();
+  const std::uint64_t first = Geometry::first_page_of(number);
+  if (pages < first) return 0;
+  const std::uint64_t in_group = std::min(pages - first + 1, format::kPagesPerGroup);
+  return format::kDirectoryBytes + in_group * geometry_.page_bytes();
+}
+
+Result<void> BufferPool::populate(Group& group, std::uint64_t number, std::uint64_t offset, std::uint64_t length) {
+  for (std::uint64_t stretch = offset / kStretchBytes; stretch * kStretchBytes < offset + length; ++stretch) {
+    const std::uint64_t begin = stretch * kStretchBytes;
+    const std::uint64_t needed = std::min<std::uint64_t>(offset + length - begin, kStretchBytes);
+    auto& done = group.populated[stretch];
+    if (done.load(std::memory_order_relaxed) >= needed) [[likely]]
+      continue;
+    // As much as the file has, so that growth costs one call a stretch and not one a page.
+    const std::uint64_t most = std::min<std::uint64_t>(readable_bytes(number) - begin, kStretchBytes);
+    MENTEDB_TRY(group.mapping->populate(begin, most));
+    done.store(static_cast<std::uint32_t>(most), std::memory_order_relaxed);
+  }
+  return {};
+}
+
+Result<void> BufferPool::copy(std::uint64_t number, std::uint64_t offset, std::span<std::byte> out) {
+  MENTEDB_TRY_ASSIGN(Group* const from, group(number));
+  MENTEDB_ASSERT(offset + out.size() <= readable_bytes(number));
+  MENTEDB_TRY(populate(*from, number, offset, out.size()));
+  from->mapping->copy(offset, out);
+  return {};
+}
+
+Result<void> BufferPool::read_entries(std::uint64_t first_page, std::span<std::byte> out) {
+  return copy(Geometry::group_of(first_page), Geometry::index_in_group(first_page) * format::kEntryBytes, out);
+}
+
+Result<std::optional<format::Entry>> BufferPool::read_entry(std::uint64_t page) {
+  std::array<std::byte, format::kEntryBytes> bytes;
+  MENTEDB_TRY(read_entries(page, bytes));
+  return format::decode_entry(bytes, page, seed_);
+}
+
+Result<std::optional<format::RunHeader>> BufferPool::read_header(std::uint64_t page) {
+  std::array<std::byte, sizeof(format::RunHeader)> bytes;
+  const std::uint64_t offset = format::kDirectoryBytes + Geometry::index_in_group(page) * geometry_.page_bytes();
+  MENTEDB_TRY(copy(Geometry::group_of(page), offset, bytes));
+  return format::parse_run_header(bytes, page, geometry_.page_bytes());
+}
+
+Result<std::optional<RunCopy>> BufferPool::read_run(std::uint64_t page, base::AlignedBuffer& buffer) {
+  const std::uint64_t group = Geometry::group_of(page);
+  const std::uint64_t offset = format::kDirectoryBytes + Geometry::index_in_group(page) * geometry_.page_bytes();
+  const std::uint32_t page_bytes = geometry_.page_bytes();
+  buffer.reserve(page_bytes);
+  MENTEDB_TRY(copy(group, offset, buffer.first(page_bytes)));
+  const auto header = format::parse_run_header(buffer.first(page_bytes), page, page_bytes);
+  if (!header || page + header->run_pages - 1 > words_.page_count()) return std::nullopt;
+  const std::size_t total = sizeof(format::RunHeader) + header->payload_bytes;
+  if (total > page_bytes) {
+    if (total > buffer.size_bytes()) buffer.reserve(total);
+    MENTEDB_TRY(copy(group, offset, buffer.first(total)));
+    // The header may be another one by now; the checksum below is over this copy.
+    if (std::memcmp(buffer.data(), &*header, sizeof(*header)) != 0) return std::nullopt;
+  }
+  const std::span<const std::byte> payload = buffer.first(total).subspan(sizeof(format::RunHeader));
+  if (!format::run_verifies(*header, payload, seed_)) return std::nullopt;
+  return RunCopy{.header = *header, .payload = payload};
+}
+
+BufferPool::Residency BufferPool::residency() const {
+  Residency sum;
+  for (std::uint64_t number = 0; readable_bytes(number) != 0; ++number) {
+    const Segment* segment = segments_[number / kGroupsPerSegment].load(std::memory_order_acquire);
+    const Group* group = segment == nullptr ? nullptr : (*segment)[number % kGroupsPerSegment].load();
+    if (group == nullptr) continue;
+    sum.mapped_bytes += readable_bytes(number);
+    sum.resident_bytes += group->mapping->resident_bytes(readable_bytes(number));
+  }
+  return sum;
+}
+
+}  // namespace mentedb::pages

@@ -1,0 +1,129 @@
+#include "pages/shared_words.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/checksum.hpp"
+#include "format/geometry.hpp"
+
+namespace mentedb::pages {
+namespace {
+
+// Byte offsets in the block (docs/format.md "Shared words"). Words of different writers' habits lie on
+// different cache lines.
+constexpr std::size_t kHintCheck = 0;
+constexpr std::size_t kHint = 8;
+constexpr std::size_t kCommitted = 128;
+constexpr std::size_t kIndexNumber = 136;
+constexpr std::size_t kPageCount = 144;
+constexpr std::size_t kReuseHorizon = 152;
+constexpr std::size_t kPoisonGeneration = 192;
+constexpr std::size_t kSyncPending = 200;
+constexpr std::size_t kCursor = 208;
+constexpr std::size_t kReleased = 256;
+constexpr std::size_t kLockWaiting = 264;
+constexpr std::size_t kCommitWaiting = 272;
+constexpr std::size_t kSelfTest = 320;
+constexpr std::size_t kGroupLsns = 2048;
+constexpr std::size_t kGroupLsnCount = 256;
+
+using HintWords = std::array<std::uint64_t, 9>;
+static_assert(sizeof(wal::Tail) == sizeof(HintWords));
+
+}  // namespace
+
+SharedWords::SharedWords(std::unique_ptr<vfs::Mapping> mapping, std::uint64_t seed)
+    : mapping_(std::move(mapping)), seed_(seed) {}
+
+std::uint64_t SharedWords::hint_check(const std::array<std::uint64_t, kHintWords>& words) const {
+  const std::uint64_t check = base::checksum(std::as_bytes(std::span(words)), seed_);
+  return check == 0 ? 1 : check;  // 0 says invalid
+}
+
+std::optional<wal::Tail> SharedWords::hint() const {
+  HintWords words{};
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = mapping_->load(kHint + 8 * i);
+  if (mapping_->load(kHintCheck) != hint_check(words)) return std::nullopt;
+  return std::bit_cast<wal::Tail>(words);
+}
+
+void SharedWords::invalidate_hint() { mapping_->store(kHintCheck, 0); }
+
+void SharedWords::publish_hint(const wal::Tail& tail) {
+  const auto words = std::bit_cast<HintWords>(tail);
+  for (std::size_t i = 0; i < words.size(); ++i) mapping_->store(kHint + 8 * i, words[i]);
+  mapping_->store(kHintCheck, hint_check(words));
+}
+
+std::uint64_t SharedWords::committed_lsn() const { return std::max(mapping_->load(kCommitted), floor_committed_lsn_); }
+
+void SharedWords::publish_committed_lsn(std::uint64_t lsn) {
+  mapping_->store(kCommitted, lsn);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // against a waiter that announces itself and then looks
+  if (mapping_->load(kCommitWaiting) == 0) return;
+  mapping_->store(kCommitWaiting, 0);
+  mapping_->wake(kCommitted);
+}
+
+void SharedWords::wait_for_commit(std::uint64_t seen, std::chrono::microseconds timeout, bool may_write) {
+  if (may_write) mapping_->store(kCommitWaiting, 1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const std::uint64_t word = mapping_->load(kCommitted);
+  if (std::max(word, floor_committed_lsn_) != seen) return;
+  mapping_->wait(kCommitted, static_cast<std::uint32_t>(word), timeout);
+}
+
+std::uint64_t SharedWords::page_count() const { return std::max(mapping_->load(kPageCount), floor_page_count_); }
+void SharedWords::publish_page_count(std::uint64_t count) { mapping_->store(kPageCount, count); }
+
+std::uint64_t SharedWords::index_number() const { return mapping_->load(kIndexNumber); }
+void SharedWords::publish_index_number(std::uint64_t number) { mapping_->store(kIndexNumber, number); }
+
+std::uint64_t SharedWords::poison_generation() const { return mapping_->load(kPoisonGeneration); }
+void SharedWords::raise_poison_generation() { mapping_->store(kPoisonGeneration, poison_generation() + 1); }
+
+bool SharedWords::sync_pending() const { return mapping_->load(kSyncPending) != 0; }
+void SharedWords::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
+
+std::uint64_t SharedWords::reuse_horizon() const { return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_); }
+void SharedWords::raise_reuse_horizon(std::uint64_t lsn) {
+  if (mapping_->load(kReuseHorizon) < lsn) mapping_->store(kReuseHorizon, lsn);
+}
+
+std::uint64_t SharedWords::cursor() const { return mapping_->load(kCursor); }
+void SharedWords::set_cursor(std::uint64_t page) { mapping_->store(kCursor, page); }
+
+std::uint64_t SharedWords::group_lsn(std::uint64_t group) const {
+  return mapping_->load(kGroupLsns + 8 * (group % kGroupLsnCount));
+}
+void SharedWords::raise_group_lsn(std::uint64_t group, std::uint64_t lsn) {
+  if (group_lsn(group) < lsn) mapping_->store(kGroupLsns + 8 * (group % kGroupLsnCount), lsn);
+}
+
+std::uint64_t SharedWords::released_count() const { return mapping_->load(kReleased); }
+void SharedWords::announce_lock_waiter() {
+  mapping_->store(kLockWaiting, 1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+void SharedWords::wait_for_release(std::uint64_t seen, std::chrono::microseconds timeout) {
+  mapping_->wait(kReleased, static_cast<std::uint32_t>(seen), timeout);
+}
+bool SharedWords::publish_release() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (mapping_->load(kLockWaiting) == 0) return false;
+  mapping_->store(kLockWaiting, 0);
+  mapping_->store(kReleased, released_count() + 1);
+  mapping_->wake(kReleased);
+  return true;
+}
+
+std::uint64_t SharedWords::self_test_offset() { return format::kSharedWordsOffset + kSelfTest; }
+std::uint64_t SharedWords::self_test_word() const { return mapping_->load(kSelfTest); }
+
+void SharedWords::set_floor(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon) {
+  floor_committed_lsn_ = committed_lsn;
+  floor_page_count_ = page_count;
+  floor_reuse_horizon_ = reuse_horizon;
+}
+
+}  // namespace mentedb::pages

@@ -1,0 +1,80 @@
+#include "vfs/fork_guard.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace mentedb::vfs {
+namespace {
+
+// A page that the kernel wipes in a forked child; where MADV_WIPEONFORK is missing the child handler wipes it.
+std::atomic<std::uint64_t>* guard_word() {
+  static std::atomic<std::uint64_t>* const word = [] {
+    const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    void* page = mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+      static std::atomic<std::uint64_t> fallback{0};
+      return &fallback;
+    }
+#ifdef MADV_WIPEONFORK
+    madvise(page, page_bytes, MADV_WIPEONFORK);
+#endif
+    return new (page) std::atomic<std::uint64_t>(0);
+  }();
+  return word;
+}
+
+struct Registry {
+  std::mutex mutex;
+  std::vector<int> descriptors;
+};
+
+// Never destroyed: engines may outlive static destruction.
+Registry& registry() {
+  static Registry* const instance = [] {
+    auto* created = new Registry;
+    pthread_atfork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
+                   [] {
+                     Registry& inherited = registry();
+                     for (const int descriptor : inherited.descriptors) ::close(descriptor);
+                     inherited.descriptors.clear();
+                     guard_word()->store(0, std::memory_order_relaxed);
+                     inherited.mutex.unlock();
+                   });
+    return created;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+std::uint64_t process_token() {
+  std::atomic<std::uint64_t>* word = guard_word();
+  std::uint64_t token = word->load(std::memory_order_relaxed);
+  if (token != 0) [[likely]]
+    return token;
+  // The pid alone would do but for pid reuse by a grandchild; the counter is inherited and so differs along a line.
+  static std::atomic<std::uint64_t> generation{0};
+  const std::uint64_t fresh = (generation.fetch_add(1) + 1) << 32 | static_cast<std::uint32_t>(getpid());
+  word->compare_exchange_strong(token, fresh);
+  return word->load();
+}
+
+void register_lock_descriptor(int descriptor) {
+  Registry& all = registry();
+  const std::lock_guard guard(all.mutex);
+  all.descriptors.push_back(descriptor);
+}
+
+bool unregister_lock_descriptor(int descriptor) {
+  Registry& all = registry();
+  const std::lock_guard guard(all.mutex);
+  return std::erase(all.descriptors, descriptor) > 0;
+}
+
+}  // namespace mentedb::vfs

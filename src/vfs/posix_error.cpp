@@ -1,0 +1,50 @@
+#include "vfs/posix_error.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace mentedb::vfs {
+namespace {
+
+struct Meaning {
+  int error;
+  ErrorCode code;
+  std::string_view remedy;
+};
+
+constexpr Meaning kMeanings[] = {
+    {ENOENT, ErrorCode::not_found, ""},
+    {EEXIST, ErrorCode::already_exists, "choose another name or remove it first"},
+    {ENOTDIR, ErrorCode::invalid_argument, "give the path of a directory"},
+    {EISDIR, ErrorCode::invalid_argument, "a regular file is expected there"},
+    {ELOOP, ErrorCode::invalid_argument, "it is a symbolic link, which is not followed inside a store"},
+    {ENAMETOOLONG, ErrorCode::invalid_argument, "choose a shorter path"},
+    {ENOSPC, ErrorCode::no_space, "free some disk space and try again"},
+    {EDQUOT, ErrorCode::no_space, "the disk quota is used up: free some space and try again"},
+    {EFBIG, ErrorCode::no_space, "the file would pass the file size limit (ulimit -f or the file system's)"},
+    {EACCES, ErrorCode::permission_denied, "check who owns it and its permissions"},
+    {EPERM, ErrorCode::permission_denied, "check who owns it and its permissions"},
+    {EROFS, ErrorCode::read_only, "the file system is read-only: open with read_only"},
+    {ENOMEM, ErrorCode::out_of_memory, ""},
+    {EMFILE, ErrorCode::io_error, "this process has too many open files (ulimit -n)"},
+    {ENFILE, ErrorCode::io_error, "the system has too many open files"},
+    {EIO, ErrorCode::io_error, "the device reported an error: check the disk and the kernel's log"},
+};
+
+}  // namespace
+
+std::unexpected<Error> errno_error(int error, std::string_view action, std::string_view path) {
+  ErrorCode code = ErrorCode::io_error;
+  std::string_view remedy;
+  for (const Meaning& meaning : kMeanings) {
+    if (meaning.error != error) continue;
+    code = meaning.code;
+    remedy = meaning.remedy;
+  }
+  std::string message = fmt::format("cannot {} {}: {}", action, path, std::generic_category().message(error));
+  if (!remedy.empty()) message += fmt::format("; {}", remedy);
+  return base::fail(code, std::move(message), error);
+}
+
+}  // namespace mentedb::vfs

@@ -1,0 +1,157 @@
+#include "vfs/posix_file.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/bytes.hpp"
+#include "vfs/fork_guard.hpp"
+#include "vfs/posix_error.hpp"
+#include "vfs/posix_mapping.hpp"
+
+namespace mentedb::vfs {
+
+PosixFile::PosixFile(int descriptor, std::string path, bool direct)
+    : descriptor_(descriptor), path_(std::move(path)), direct_(direct) {}
+
+PosixFile::~PosixFile() {
+  // In a forked child the handler has closed a lock descriptor already, and the number may be somebody else's now.
+  if (!lock_registered_ || unregister_lock_descriptor(descriptor_)) ::close(descriptor_);
+}
+
+Result<FileId> PosixFile::id() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
+  return FileId{status.st_dev, status.st_ino};
+}
+
+Result<std::uint64_t> PosixFile::size_bytes() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<std::size_t> PosixFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t n = pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return errno_error(errno, "read", path_);
+    }
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+Result<void> PosixFile::write_at(std::uint64_t offset, std::span<const std::byte> data) {
+  std::size_t done = 0;
+  while (done < data.size()) {
+    const ssize_t n = pwrite(descriptor_, data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return errno_error(errno, "write", path_);
+    }
+    if (n == 0) return errno_error(EIO, "write", path_);
+    done += static_cast<std::size_t>(n);
+  }
+  return {};
+}
+
+Result<void> PosixFile::sync() {
+  while (fdatasync(descriptor_) != 0) {
+    // Never retried for a real error: the kernel reports it once and a second call would succeed without the data.
+    if (errno != EINTR) return errno_error(errno, "sync", path_);
+  }
+  return {};
+}
+
+Result<void> PosixFile::allocate(std::uint64_t offset, std::uint64_t length) {
+  while (fallocate(descriptor_, 0, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EOPNOTSUPP) return allocate_by_writing(offset, length);
+    return errno_error(errno, "extend", path_);
+  }
+  return {};
+}
+
+// Where the file system cannot reserve space; only bytes beyond the end of the file are written.
+Result<void> PosixFile::allocate_by_writing(std::uint64_t offset, std::uint64_t length) {
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, size_bytes());
+  const std::vector<std::byte> zeros(std::size_t{1} << 16);
+  const std::uint64_t end = offset + length;
+  for (std::uint64_t at = std::max(offset, size); at < end;) {
+    const std::size_t n = std::min<std::uint64_t>(zeros.size(), end - at);
+    MENTEDB_TRY(write_at(at, std::span(zeros).first(n)));
+    at += n;
+  }
+  return {};
+}
+
+void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
+void PosixFile::remember_lock() {
+  if (std::exchange(lock_registered_, true)) return;
+  register_lock_descriptor(descriptor_);
+}
+
+Result<bool> PosixFile::try_lock() {
+  remember_lock();
+  while (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK) return false;
+    return errno_error(errno, "lock", path_);
+  }
+  return true;
+}
+
+Result<void> PosixFile::lock() {
+  remember_lock();
+  while (flock(descriptor_, LOCK_EX) != 0) {
+    if (errno != EINTR) return errno_error(errno, "lock", path_);
+  }
+  return {};
+}
+
+void PosixFile::unlock() { flock(descriptor_, LOCK_UN); }
+
+std::string PosixFile::lock_holder() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return {};
+  const std::string wanted =
+      fmt::format("{:02x}:{:02x}:{}", major(status.st_dev), minor(status.st_dev), status.st_ino);
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    std::istringstream words(line);
+    std::string number, kind, advisory, mode, pid, file;
+    words >> number >> kind >> advisory >> mode >> pid >> file;
+    if (kind != "FLOCK" || file != wanted) continue;
+    std::string name;
+    std::ifstream comm(fmt::format("/proc/{}/comm", pid));
+    std::getline(comm, name);
+    return name.empty() ? fmt::format("pid {}", pid) : fmt::format("pid {} ({})", pid, name);
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Mapping>> PosixFile::map(std::uint64_t offset, std::size_t length, bool writable) {
+  void* data = mmap(nullptr, length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor_,
+                    static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return errno_error(errno, "map", path_);
+  madvise(data, length, MADV_DONTDUMP);  // memories do not belong into core files
+  return std::make_unique<PosixMapping>(static_cast<std::byte*>(data), length, writable, path_);
+}
+
+}  // namespace mentedb::vfs

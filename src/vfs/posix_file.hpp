@@ -1,0 +1,41 @@
+// An open file and its mappings.
+#pragma once
+
+#include <string>
+
+#include "vfs/vfs.hpp"
+
+namespace mentedb::vfs {
+
+class PosixFile final : public File {
+ public:
+  /// Takes ownership of the descriptor.
+  PosixFile(int descriptor, std::string path, bool direct);
+  ~PosixFile() override;
+
+  const std::string& path() const override { return path_; }
+  Result<FileId> id() const override;
+  Result<std::uint64_t> size_bytes() const override;
+  bool is_direct() const override { return direct_; }
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out) const override;
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) override;
+  Result<void> sync() override;
+  Result<void> allocate(std::uint64_t offset, std::uint64_t length) override;
+  void start_writeback() override;
+  Result<bool> try_lock() override;
+  Result<void> lock() override;
+  void unlock() override;
+  std::string lock_holder() const override;
+  Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t length, bool writable) override;
+
+ private:
+  Result<void> allocate_by_writing(std::uint64_t offset, std::uint64_t length);
+  void remember_lock();
+
+  int descriptor_;
+  std::string path_;
+  bool direct_;
+  bool lock_registered_ = false;
+};
+
+}  // namespace mentedb::vfs

@@ -1,0 +1,92 @@
+#include "vfs/posix_mapping.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <ctime>
+#include <utility>
+#include <vector>
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/assert.hpp"
+#include "vfs/posix_error.hpp"
+
+namespace mentedb::vfs {
+namespace {
+
+#ifndef MADV_POPULATE_READ
+constexpr int kPopulateRead = 22;
+#else
+constexpr int kPopulateRead = MADV_POPULATE_READ;
+#endif
+constexpr std::size_t kPageBytes = 4096;
+
+}  // namespace
+
+PosixMapping::PosixMapping(std::byte* data, std::size_t size_bytes, bool writable, std::string path)
+    : Mapping(size_bytes), data_(data), writable_(writable), path_(std::move(path)) {}
+
+PosixMapping::~PosixMapping() { munmap(data_, size_bytes()); }
+
+Result<void> PosixMapping::populate(std::size_t offset, std::size_t length) {
+  MENTEDB_ASSERT(offset <= size_bytes() && length <= size_bytes() - offset);
+  const std::size_t begin = offset / kPageBytes * kPageBytes;
+  const std::size_t end = offset + length;
+  while (madvise(data_ + begin, end - begin, kPopulateRead) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    if (errno == EINVAL) return {};  // Linux before 5.14 has no such check; a bad sector is then SIGBUS
+    // EFAULT stands for what would have been SIGBUS: a sector that cannot be read or a file cut short.
+    const int error = errno == EFAULT ? EIO : errno;
+    return errno_error(error, "read", path_);
+  }
+  return {};
+}
+
+void PosixMapping::copy(std::size_t offset, std::span<std::byte> out) const {
+  MENTEDB_ASSERT(offset <= size_bytes() && out.size() <= size_bytes() - offset);
+  // The acquire fence orders this copy after the load that told where to read; the one behind it orders the copy
+  // before the load that checks it (R8).
+  std::atomic_thread_fence(std::memory_order_acquire);
+  std::memcpy(out.data(), data_ + offset, out.size());
+  std::atomic_thread_fence(std::memory_order_acquire);
+}
+
+std::uint64_t* PosixMapping::word(std::size_t offset) const {
+  MENTEDB_ASSERT(offset % sizeof(std::uint64_t) == 0 && offset < size_bytes());
+  return reinterpret_cast<std::uint64_t*>(data_ + offset);
+}
+
+std::uint64_t PosixMapping::load(std::size_t offset) const {
+  return std::atomic_ref<std::uint64_t>(*word(offset)).load(std::memory_order_acquire);
+}
+
+void PosixMapping::store(std::size_t offset, std::uint64_t value) {
+  MENTEDB_ASSERT(writable_);
+  std::atomic_ref<std::uint64_t>(*word(offset)).store(value, std::memory_order_release);
+}
+
+void PosixMapping::wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const {
+  const timespec limit{.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000),
+                       .tv_nsec = static_cast<long>(timeout.count() % 1'000'000 * 1'000)};
+  syscall(SYS_futex, word(offset), FUTEX_WAIT, expected, &limit, nullptr, 0);
+}
+
+void PosixMapping::wake(std::size_t offset) const {
+  syscall(SYS_futex, word(offset), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+std::uint64_t PosixMapping::resident_bytes(std::size_t length) const {
+  const std::size_t pages = (std::min(length, size_bytes()) + kPageBytes - 1) / kPageBytes;
+  std::vector<unsigned char> present(pages);
+  if (mincore(data_, pages * kPageBytes, present.data()) != 0) return 0;
+  std::uint64_t resident = 0;
+  for (const unsigned char page : present) resident += (page & 1U) * kPageBytes;
+  return resident;
+}
+
+}  // namespace mentedb::vfs

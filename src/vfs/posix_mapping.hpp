@@ -1,0 +1,31 @@
+// A shared mapping: plain loads, release stores, futexes.
+#pragma once
+
+#include <string>
+
+#include "vfs/vfs.hpp"
+
+namespace mentedb::vfs {
+
+class PosixMapping final : public Mapping {
+ public:
+  PosixMapping(std::byte* data, std::size_t size_bytes, bool writable, std::string path);
+  ~PosixMapping() override;
+
+  Result<void> populate(std::size_t offset, std::size_t length) override;
+  void copy(std::size_t offset, std::span<std::byte> out) const override;
+  std::uint64_t load(std::size_t offset) const override;
+  void store(std::size_t offset, std::uint64_t value) override;
+  void wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const override;
+  void wake(std::size_t offset) const override;
+  std::uint64_t resident_bytes(std::size_t length) const override;
+
+ private:
+  std::uint64_t* word(std::size_t offset) const;
+
+  std::byte* data_;
+  bool writable_;
+  std::string path_;
+};
+
+}  // namespace mentedb::vfs

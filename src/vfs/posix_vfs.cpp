@@ -1,0 +1,240 @@
+#include "vfs/posix_vfs.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <utility>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <mentedb/ids.hpp>
+
+#include "base/assert.hpp"
+#include "vfs/filesystem_kind.hpp"
+#include "vfs/fork_guard.hpp"
+#include "vfs/posix_error.hpp"
+#include "vfs/posix_file.hpp"
+
+namespace mentedb::vfs {
+namespace {
+
+// A store's descriptor must never stand where a program writes its standard output.
+int above_standard_streams(int descriptor) {
+  if (descriptor < 0 || descriptor > 2) return descriptor;
+  const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  const int error = errno;
+  ::close(descriptor);
+  errno = error;
+  return moved;
+}
+
+int open_at(int directory, const char* name, int flags, mode_t mode = 0) {
+  int descriptor = -1;
+  do {
+    descriptor = ::openat(directory, name, flags | O_CLOEXEC, mode);
+  } while (descriptor < 0 && errno == EINTR);
+  return above_standard_streams(descriptor);
+}
+
+class PosixDirectory final : public Directory {
+ public:
+  PosixDirectory(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  ~PosixDirectory() override { ::close(descriptor_); }
+
+  const std::string& path() const override { return path_; }
+  Result<std::unique_ptr<File>> open(std::string_view name, OpenMode mode, bool direct) override;
+  Result<FileId> id_of(std::string_view name) const override;
+  Result<void> remove(std::string_view name) override;
+  Result<void> sync() override;
+  Result<std::vector<std::string>> list() const override;
+  std::optional<std::string> unsupported_reason() const override;
+
+ private:
+  std::string path_of(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
+
+  int descriptor_;
+  std::string path_;
+};
+
+Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMode mode, bool direct) {
+  const std::string file_name(name);
+  const std::string path = path_of(name);
+  // O_NONBLOCK: a fifo put there must not hang the opener; it has no effect on regular files.
+  int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
+  int descriptor = -1;
+  if (mode == OpenMode::create) {
+    descriptor = open_at(descriptor_, file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
+    if (descriptor >= 0) fchmod(descriptor, 0600);  // whatever the umask took away
+    if (descriptor < 0 && errno != EEXIST) return errno_error(errno, "create", path);
+    if (descriptor >= 0 && direct) {
+      ::close(descriptor);  // opened again below, with O_DIRECT where it is taken
+      descriptor = -1;
+    }
+  }
+  bool is_direct = false;
+  if (descriptor < 0 && direct) {
+    descriptor = open_at(descriptor_, file_name.c_str(), flags | O_DIRECT);
+    is_direct = descriptor >= 0;
+    if (descriptor < 0 && errno != EINVAL) return errno_error(errno, "open", path);
+  }
+  if (descriptor < 0) descriptor = open_at(descriptor_, file_name.c_str(), flags);
+  if (descriptor < 0) return errno_error(errno, "open", path);
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it or choose another directory", path);
+  }
+  return std::make_unique<PosixFile>(descriptor, path, is_direct);
+}
+
+Result<FileId> PosixDirectory::id_of(std::string_view name) const {
+  struct stat status {};
+  const std::string path = path_of(name);
+  if (stat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
+  return FileId{status.st_dev, status.st_ino};
+}
+
+Result<void> PosixDirectory::remove(std::string_view name) {
+  const std::string file_name(name);
+  if (unlinkat(descriptor_, file_name.c_str(), 0) != 0) return errno_error(errno, "remove", path_of(name));
+  return {};
+}
+
+Result<void> PosixDirectory::sync() {
+  if (fsync(descriptor_) != 0) return errno_error(errno, "sync", path_);
+  return {};
+}
+
+Result<std::vector<std::string>> PosixDirectory::list() const {
+  const int copy = open_at(descriptor_, ".", O_RDONLY | O_DIRECTORY);
+  DIR* stream = copy < 0 ? nullptr : fdopendir(copy);
+  if (stream == nullptr) {
+    const int error = errno;
+    if (copy >= 0) ::close(copy);
+    return errno_error(error, "list", path_);
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  const int error = errno;
+  closedir(stream);
+  if (error != 0) return errno_error(error, "list", path_);
+  return names;
+}
+
+std::optional<std::string> PosixDirectory::unsupported_reason() const {
+  struct statfs status {};
+  if (fstatfs(descriptor_, &status) != 0) return std::nullopt;
+  return unsupported_filesystem_reason(static_cast<std::uint32_t>(status.f_type));
+}
+
+class PosixVfs final : public Vfs {
+ public:
+  Result<std::unique_ptr<Directory>> open_directory(const std::filesystem::path& path, bool create) override;
+  Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) override;
+  std::chrono::microseconds now() const override {
+    return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
+  }
+  void random_bytes(std::span<std::byte> out) override;
+  std::array<std::uint8_t, 16> boot_id() const override;
+  std::uint64_t process_token() const override { return vfs::process_token(); }
+};
+
+Result<std::filesystem::path> absolute_path(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::path result = std::filesystem::absolute(path, error).lexically_normal();
+  if (error) return errno_error(error.value(), "resolve", path.string());
+  if (!result.has_filename()) result = result.parent_path();  // "memory/" and "memory" are the same directory
+  return result;
+}
+
+Result<void> sync_directory(const std::filesystem::path& path) {
+  const int descriptor = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
+  if (descriptor < 0) return errno_error(errno, "open", path.string());
+  const int failed = fsync(descriptor);
+  const int error = errno;
+  ::close(descriptor);
+  if (failed != 0) return errno_error(error, "sync", path.string());
+  return {};
+}
+
+// 0700 and its name durable. An existing one is no error.
+Result<void> make_directory(const std::filesystem::path& path, bool& made) {
+  made = mkdir(path.c_str(), 0700) == 0;
+  if (!made) {
+    if (errno == EEXIST) return {};
+    return errno_error(errno, "create", path.string());
+  }
+  if (chmod(path.c_str(), 0700) != 0) return errno_error(errno, "create", path.string());
+  return sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
+}
+
+Result<void> make_directories(const std::filesystem::path& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0) return {};
+  if (path.has_parent_path() && path.parent_path() != path) MENTEDB_TRY(make_directories(path.parent_path()));
+  bool made = false;
+  return make_directory(path, made);
+}
+
+Result<std::unique_ptr<Directory>> PosixVfs::open_directory(const std::filesystem::path& path, bool create) {
+  MENTEDB_TRY_ASSIGN(const std::filesystem::path full, absolute_path(path));
+  if (create) MENTEDB_TRY(make_directories(full));
+  const int descriptor = open_at(AT_FDCWD, full.c_str(), O_RDONLY | O_DIRECTORY);
+  if (descriptor < 0) return errno_error(errno, "open the directory", full.string());
+  auto directory = std::make_unique<PosixDirectory>(descriptor, full.string());
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) return errno_error(errno, "look at", full.string());
+  if ((status.st_mode & S_IWOTH) != 0) {
+    return base::failf(ErrorCode::permission_denied,
+                       "{} can be written by everybody, so its memories could be changed by anyone; "
+                       "run: chmod o-w '{}', or choose a directory of your own",
+                       full.string(), full.string());
+  }
+  return directory;
+}
+
+Result<std::unique_ptr<Directory>> PosixVfs::create_directory(const std::filesystem::path& path) {
+  MENTEDB_TRY_ASSIGN(const std::filesystem::path full, absolute_path(path));
+  if (full.has_parent_path()) MENTEDB_TRY(make_directories(full.parent_path()));
+  bool made = false;
+  MENTEDB_TRY(make_directory(full, made));
+  if (!made) {
+    return base::fail(ErrorCode::already_exists,
+                      fmt::format("{} exists already; choose another name or remove it first", full.string()), EEXIST);
+  }
+  return open_directory(full, false);
+}
+
+void PosixVfs::random_bytes(std::span<std::byte> out) {
+  constexpr std::size_t kMost = 256;  // getentropy(3) gives no more at once, and then cannot fail
+  while (!out.empty()) {
+    const std::size_t n = std::min(out.size(), kMost);
+    MENTEDB_ASSERT(getentropy(out.data(), n) == 0);
+    out = out.subspan(n);
+  }
+}
+
+std::array<std::uint8_t, 16> PosixVfs::boot_id() const {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string text;
+  std::getline(file, text);
+  const Result<UuidBytes> id = parse_uuid(text);
+  return id ? *id : UuidBytes{};
+}
+
+}  // namespace
+
+Vfs& posix_vfs() {
+  static PosixVfs* const instance = new PosixVfs;  // never destroyed: engines may outlive static destruction
+  return *instance;
+}
+
+}  // namespace mentedb::vfs
