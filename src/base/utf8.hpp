@@ -1,0 +1,12 @@
+// UTF-8 validation.
+#pragma once
+
+#include <string_view>
+
+namespace mentedb::base {
+
+/// True when every byte belongs to a well-formed sequence (Unicode 15, table 3-7): no overlong forms, no surrogates,
+/// nothing above U+10FFFF, no sequence cut short. NUL is a valid character.
+bool is_valid_utf8(std::string_view text) noexcept;
+
+}  // namespace mentedb::base
