@@ -17,6 +17,9 @@ constexpr std::uint64_t slots_for(std::uint64_t ids) {
 }
 constexpr bool has_room(std::uint64_t used, std::uint64_t more, std::uint64_t slots) { return (used + more) * 4 <= slots * 3; }
 
+// What redo may use up without a reservation; beyond that it rebuilds.
+constexpr bool has_slack(std::uint64_t used, std::uint64_t slots) { return used * 8 < slots * 7; }
+
 }  // namespace
 
 std::uint64_t Probe::next_page() {
@@ -197,6 +200,7 @@ Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
     const std::uint64_t slot = table->load(hashed.start + i);
     if (slot == wanted) return false;
     if (slot == format::kEmptySlot) {
+      if (!has_slack(table->used(), table->slot_count())) break;
       writable.set_used(table->used() + 1);
       writable.store(hashed.start + i, wanted);
       return true;
@@ -208,8 +212,7 @@ Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
     writable.store(hashed.start + i, wanted);
     return true;
   }
-  forget();  // cannot be: room was reserved. A table that lost its counter is rebuilt by the next lock holder.
-  return base::fail(ErrorCode::io_error, "the id index is full; run: mentedb recover");
+  return base::fail(ErrorCode::capacity_exceeded, "the id index is full; run: mentedb recover");
 }
 
 Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {

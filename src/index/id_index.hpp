@@ -98,11 +98,10 @@ class IdIndex {
   /// Makes sure that `more` ids fit; decided before the log append, so that publishing cannot fail.
   Result<void> reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t memory_count);
   /// Points the id to the page: replaces its slot or takes a free one. True when something changed.
+  /// @errors `capacity_exceeded` without a reservation: rebuild
   Result<bool> set(const MemoryId& id, std::uint64_t page);
   /// Leaves a tombstone if the id's slot points to this page. True when something changed.
   Result<bool> erase(const MemoryId& id, std::uint64_t page);
-  /// The table must be rebuilt, whatever it says of itself.
-  void forget() { words_.publish_index_number(0); }
 
   std::uint64_t slot_count();
   std::uint64_t used();

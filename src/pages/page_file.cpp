@@ -69,10 +69,11 @@ Result<void> PageFile::write_freed_entries(std::uint64_t page, std::uint32_t cou
   return write_entries(page, count);
 }
 
-Result<void> PageFile::sync() {
+Result<void> PageFile::sync(bool rewritten) {
+  const bool failed_before = words_.sync_pending() && !rewritten;
   words_.set_sync_pending(true);
   MENTEDB_TRY(file_.sync());
-  words_.set_sync_pending(false);
+  words_.set_sync_pending(failed_before);
   return {};
 }
 
@@ -93,7 +94,7 @@ Result<void> PageFile::grow(std::uint64_t page_count, std::uint64_t new_count) {
     }
     page = last + 1;
   }
-  return sync();
+  return sync(false);
 }
 
 }  // namespace mentedb::pages

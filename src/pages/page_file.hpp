@@ -33,9 +33,10 @@ class PageFile {
   /// `head` for the first page (freed) and plain free entries for the others.
   Result<void> write_freed_entries(std::uint64_t page, std::uint32_t count, const format::Entry& head);
 
-  /// R7: announces the sync in the shared words, and takes that back only after success.
-  /// @errors `io_error`: the mark stays, and the next lock holder rewrites the pages from the log
-  Result<void> sync();
+  /// R7: announces the sync in the shared words, and takes that back only after success. A mark that was there before
+  /// stays unless the pages were rewritten from the log since.
+  /// @errors `io_error`: the mark stays, and the next checkpoint rewrites the pages from the log
+  Result<void> sync(bool rewritten);
   /// Space and free entries for the pages from `page_count` + 1 to `new_count`, durable. @errors `no_space`
   Result<void> grow(std::uint64_t page_count, std::uint64_t new_count);
 

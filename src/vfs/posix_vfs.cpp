@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <thread>
 #include <utility>
 
 #include <dirent.h>
@@ -142,6 +143,7 @@ class PosixVfs final : public Vfs {
   std::chrono::microseconds now() const override {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
   }
+  void sleep(std::chrono::microseconds time) override { std::this_thread::sleep_for(time); }
   void random_bytes(std::span<std::byte> out) override;
   std::array<std::uint8_t, 16> boot_id() const override;
   std::uint64_t process_token() const override { return vfs::process_token(); }

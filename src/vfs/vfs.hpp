@@ -149,6 +149,7 @@ class Vfs {
   /// Makes a directory that must not exist. @errors `already_exists`, as above
   [[nodiscard]] virtual Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) = 0;
   [[nodiscard]] virtual std::chrono::microseconds now() const = 0;  ///< monotonic
+  virtual void sleep(std::chrono::microseconds time) = 0;
   virtual void random_bytes(std::span<std::byte> out) = 0;
   /// Changes with every boot of the machine; all zero when unknown.
   [[nodiscard]] virtual std::array<std::uint8_t, 16> boot_id() const = 0;

@@ -1,0 +1,70 @@
+// The life of a write: log, sync, pages, words (docs/architecture.md). Nothing is acknowledged before the log is
+// durable (I1) and nothing is shown before it (I3).
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "engine/batch.hpp"
+#include "engine/store.hpp"
+
+namespace mentedb::engine {
+
+// Makes the batch fit: a checkpoint when it would pass this engine's limit, a longer file when it still does not.
+Result<void> Store::make_log_room(Hold& hold, std::uint64_t padded_bytes) {
+  const std::uint64_t limit = format::kLogStart + options_.wal_limit_bytes;
+  if (hold.tail.offset + padded_bytes > limit && hold.tail.offset > format::kLogStart) MENTEDB_TRY(checkpoint(hold));
+  MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log_->capacity_bytes());
+  const std::uint64_t needed = hold.tail.offset + padded_bytes;
+  if (needed <= capacity) return {};
+  return log_->grow(std::max(needed, std::min(2 * capacity, limit)));
+}
+
+Result<void> Store::append_to_log(const wal::Tail& tail, std::span<const std::byte> padded) {
+  words_->invalidate_hint();
+  auto appended = log_->append(tail.offset, padded);
+  if (appended) return {};
+  // A full disk (copy-on-write file systems need space to overwrite) leaves a torn end at worst, which the next holder
+  // overwrites. Anything else leaves unknown bytes on the device.
+  if (appended.error().code == ErrorCode::no_space) return std::unexpected(appended.error());
+  return poison(std::move(appended).error());
+}
+
+Result<void> Store::commit(Hold& hold, Batch& batch) {
+  if (batch.empty()) return {};
+  if (options_.read_only) {
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write", path_.string());
+  }
+  // Everything that can fail for want of space or memory comes before the append: afterwards nothing allocates (R10).
+  MENTEDB_TRY(make_log_room(hold, batch.padded_bytes()));
+  const wal::Tail& tail = hold.tail;
+  const auto operations = batch.operations(tail.next_lsn);
+  const ApplyPlan plan(operations, batch.overlapping());
+  page_file_->prepare(plan.max_run_pages());
+  MENTEDB_TRY(index_->reserve(batch.new_ids(), batch.counters().page_count, batch.counters().memory_count));
+  const auto image = batch.seal(tail, slot_.seed);
+  const auto header = base::read_struct<format::BatchHeader>(image);
+  const wal::Tail next{.epoch = tail.epoch,
+                       .offset = tail.offset + image.size(),
+                       .next_lsn = tail.next_lsn + operations.size(),
+                       .previous_checksum = header.checksum,
+                       .counters = batch.counters()};
+  if (auto durable = log_->ensure_slot_durable(slot_); !durable) return poison(std::move(durable).error());  // R1
+
+  MENTEDB_TRY(append_to_log(tail, image));  // durable from here on; upholds I1
+
+  words_->raise_reuse_horizon(next.counters.reuse_horizon);
+  const PayloadSource payload = [&operations](std::size_t i) -> Result<std::span<const std::byte>> { return operations[i].payload; };
+  auto applied = applier_->apply(plan, operations, payload, ApplyMode::commit, true);
+  if (!applied) applied = applier_->apply(plan, operations, payload, ApplyMode::redo, true);  // R10: once more
+  if (!applied) {
+    Error error = std::move(applied).error();
+    error.message = fmt::format("durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
+    return std::unexpected(std::move(error));
+  }
+  publish(next);
+  hold.tail = next;
+  ++commits_;
+  return check_files();  // R11: not acknowledged when it went into files that somebody has replaced
+}
+
+}  // namespace mentedb::engine

@@ -1,0 +1,171 @@
+// Redo: the one routine that serves open(), the takeover from a dead writer, a reader's repair, recover() and the
+// checkpoint after a failed sync (R7). It always starts at the checkpoint, may be killed anywhere and run again (I9),
+// and runs while readers and other processes are alive.
+//
+// Two passes over the log (R4): the first notes which operation is the last one for its pages and ids, the second
+// applies just those, where page, entry, index or freed page are behind (R6).
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "engine/store.hpp"
+#include "pages/entry_reader.hpp"
+
+namespace mentedb::engine {
+
+using format::Operation;
+
+namespace {
+
+struct LoggedOperations {
+  std::vector<Operation> operations;   // payloads are not kept
+  std::vector<std::uint64_t> batch_of;  // offset of the batch in the log
+
+  Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch) {
+    format::OperationReader reader(batch);
+    while (auto operation = reader.next()) {
+      operation->payload = {};
+      operations.push_back(*operation);
+      batch_of.push_back(offset);
+    }
+    if (reader.is_damaged()) {
+      return base::failf(ErrorCode::corruption,
+                         "the batch at byte {} of {} makes no sense although its checksum holds; run mentedb verify, then mentedb salvage",
+                         offset, path);
+    }
+    return {};
+  }
+};
+
+// Reads payloads of operations in log order, one batch at a time.
+class LogPayloads {
+ public:
+  LogPayloads(wal::Log& log, const LoggedOperations& logged, std::uint64_t seed) : log_(log), logged_(logged), seed_(seed) {}
+
+  Result<std::span<const std::byte>> operator()(std::size_t number) const {
+    MENTEDB_TRY_ASSIGN(const auto batch, log_.read_batch(logged_.batch_of[number], seed_));
+    format::OperationReader reader(batch);
+    while (const auto operation = reader.next()) {
+      if (operation->lsn == logged_.operations[number].lsn) return operation->payload;
+    }
+    return base::failf(ErrorCode::corruption, "{} changed while it was replayed; check the disk", log_.path());
+  }
+
+ private:
+  wal::Log& log_;
+  const LoggedOperations& logged_;
+  std::uint64_t seed_;
+};
+
+}  // namespace
+
+// What was committed can be proven in three ways; a chain that ends before it was damaged after it was synced.
+Result<void> Store::check_log_is_whole(const wal::Log::Slots& slots, const wal::WalkEnd& end, const std::optional<wal::Tail>& hint) {
+  const auto damaged = [&](const std::string& proof) {
+    return base::failf(ErrorCode::corruption,
+                       "{} is damaged at byte {}: {}, so synced bytes were changed. Restore a backup, or run: "
+                       "mentedb salvage --dir '{}' DEST",
+                       log_->path(), end.tail.offset, proof, path_.string());
+  };
+  if (hint && (hint->epoch > slot_.epoch || (hint->epoch == slot_.epoch && hint->next_lsn > end.tail.next_lsn))) {
+    return damaged(fmt::format("operations up to LSN {} were committed", hint->next_lsn - 1));
+  }
+  MENTEDB_TRY_ASSIGN(const auto behind, log_->find_batch_behind(slot_, end.tail));
+  if (behind) return damaged(fmt::format("a complete batch follows at byte {}", *behind));
+  if (slots.damaged[0] || slots.damaged[1]) {
+    // A slot is one sector and so never torn. Was it the newest?
+    MENTEDB_TRY_ASSIGN(const std::uint64_t lsn, highest_lsn_in_pages(end.tail.counters.page_count));
+    if (lsn >= end.tail.next_lsn) return damaged(fmt::format("its newest header does not verify and pages hold LSN {}", lsn));
+  }
+  return {};
+}
+
+Result<std::uint64_t> Store::highest_lsn_in_pages(std::uint64_t page_count) {
+  std::uint64_t highest = 0;
+  pages::EntryReader entries(*pool_, page_count);
+  for (std::uint64_t page = 1; page <= page_count; ++page) {
+    MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
+    if (entry) highest = std::max(highest, entry->lsn);
+  }
+  return highest;
+}
+
+// R2: only the last batch of the chain can be unsynced, since a writer appends to a chain that it knows to be durable.
+Result<void> Store::adopt_last_batch(const format::LogSlot& slot, const wal::WalkEnd& end) {
+  if (end.last_batch_offset == 0) return {};
+  MENTEDB_TRY(log_->ensure_slot_durable(slot));
+  return log_->adopt(end.last_batch_offset, end.last_batch_bytes, slot.seed);
+}
+
+void Store::publish(const wal::Tail& tail) {
+  words_->raise_reuse_horizon(tail.counters.reuse_horizon);
+  words_->publish_committed_lsn(tail.next_lsn - 1);
+  words_->publish_hint(tail);
+}
+
+Result<Store::Recovered> Store::redo(Redo how) {
+  const bool check_only = how == Redo::check_only;
+  MENTEDB_TRY_ASSIGN(const auto slots, log_->read_slots());
+  const format::LogSlot* const newest = slots.newest();
+  if (newest == nullptr || newest->store_id != superblock_.store_id || newest->incarnation != superblock_.incarnation) {
+    return base::failf(ErrorCode::corruption,
+                       "{} {}; restore a backup, or run: mentedb salvage --dir '{}' DEST", log_->path(),
+                       newest == nullptr ? "has no valid header" : "belongs to another store than pages.db", path_.string());
+  }
+  slot_ = *newest;
+  const auto hint = words_->hint();
+  if (!check_only) words_->invalidate_hint();
+
+  LoggedOperations logged;
+  MENTEDB_TRY_ASSIGN(const wal::WalkEnd end,
+                     log_->walk(slot_, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) {
+                       return logged.add(log_->path(), offset, batch);
+                     }));
+  MENTEDB_TRY_ASSIGN(const std::uint64_t pages_bytes, pages_file_->size_bytes());
+  if (pages_bytes < pool_->geometry().file_bytes(end.tail.counters.page_count)) {
+    return base::failf(ErrorCode::corruption, "{} is cut short: {} bytes instead of at least {}; restore a backup, or run: "
+                       "mentedb salvage --dir '{}' DEST",
+                       pages_file_->path(), pages_bytes, pool_->geometry().file_bytes(end.tail.counters.page_count), path_.string());
+  }
+  if (check_only) {
+    words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
+  } else {
+    words_->publish_page_count(end.tail.counters.page_count);
+  }
+  if (const bool proven = hint && *hint == end.tail; !proven) {
+    MENTEDB_TRY(check_log_is_whole(slots, end, hint));
+    if (!check_only) {
+      if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
+    }
+  }
+  if (const std::size_t other = 1 - slot_.epoch % 2; slots.damaged[other] && !check_only) {
+    MENTEDB_TRY(log_->ensure_slot_durable(slot_));
+    MENTEDB_TRY(log_->clear_slot(other));
+  }
+
+  const ApplyPlan plan(logged.operations, true);
+  const bool index_fits = !check_only && index_->current().has_value();
+  const ApplyMode mode = check_only                                               ? ApplyMode::count_only
+                         : how == Redo::with_rewrite || words_->sync_pending() ? ApplyMode::rewrite
+                                                                                : ApplyMode::redo;
+  const LogPayloads payloads(*log_, logged, slot_.seed);
+  auto missing = applier_->apply(plan, logged.operations, payloads, mode, index_fits);
+  const bool index_full = !missing && missing.error().code == ErrorCode::capacity_exceeded;
+  if (index_full) missing = applier_->apply(plan, logged.operations, payloads, mode, false);
+  if (!missing) return std::unexpected(missing.error());
+  if (!check_only) {
+    if (!index_fits || index_full) MENTEDB_TRY(index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count));
+    publish(end.tail);
+    redone_ += *missing;
+  }
+  return Recovered{.tail = end.tail, .missing = *missing};
+}
+
+Result<std::uint64_t> Store::recover(Hold& hold) {
+  MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
+  MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));
+  hold.tail = recovered.tail;
+  return recovered.missing;
+}
+
+}  // namespace mentedb::engine

@@ -1,0 +1,70 @@
+#include "engine/store.hpp"
+
+#include <cerrno>
+
+#include "base/error.hpp"
+
+namespace mentedb::engine {
+
+Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options)
+    : vfs_(vfs), path_(std::move(path)), options_(options) {}
+
+Store::~Store() = default;
+
+bool Store::is_replaced(const Error& error) { return error.code == ErrorCode::incompatible && error.os_error == ESTALE; }
+
+Result<void> Store::check_files() const {
+  const auto same = [this](std::string_view name, const vfs::FileId& id) -> Result<void> {
+    const auto now = directory_->id_of(name);
+    if (now && *now == id) return {};
+    if (!now && now.error().code != ErrorCode::not_found && now.error().code != ErrorCode::invalid_argument) {
+      return std::unexpected(now.error());
+    }
+    return base::fail(ErrorCode::incompatible,
+                      fmt::format("{}/{} was {} while it was open; nothing was acknowledged. Open the store again",
+                                  directory_->path(), name, now ? "replaced" : "removed"),
+                      ESTALE);
+  };
+  MENTEDB_TRY(same(kLogName, log_id_));
+  return same(kPagesName, pages_id_);
+}
+
+Result<Store::Hold> Store::acquire(std::chrono::milliseconds timeout) {
+  Hold hold;
+  MENTEDB_TRY_ASSIGN(hold.lock, lock_->acquire(timeout));
+  MENTEDB_TRY(check_files());  // R11
+  if (words_->poison_generation() != poison_generation_) {
+    return base::failf(ErrorCode::poisoned,
+                       "a write to {} failed, so what is on the disk has to be read again: close this engine and open the "
+                       "store again; everything acknowledged is kept",
+                       log_->path());
+  }
+  MENTEDB_TRY_ASSIGN(hold.tail, tail_from_hint());
+  return hold;
+}
+
+// R5: a valid hint says that the last holder finished. The slot tells the epoch's seed; it is read once an epoch.
+Result<wal::Tail> Store::tail_from_hint() {
+  if (const auto hint = words_->hint()) {
+    if (hint->epoch == slot_.epoch) return *hint;
+    MENTEDB_TRY_ASSIGN(const auto slots, log_->read_slots());
+    if (const format::LogSlot* newest = slots.newest(); newest != nullptr && newest->epoch == hint->epoch) {
+      slot_ = *newest;
+      return *hint;
+    }
+  }
+  if (options_.read_only) {
+    return base::failf(ErrorCode::busy, "{} has operations that are not in their pages yet; run: mentedb recover --dir '{}'",
+                       log_->path(), path_.string());
+  }
+  MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
+  return recovered.tail;
+}
+
+std::unexpected<Error> Store::poison(Error error) {
+  words_->raise_poison_generation();
+  error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace mentedb::engine

@@ -1,0 +1,81 @@
+#include "engine/write_queue.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace mentedb::engine {
+
+std::vector<WriteQueue::Request*> WriteQueue::take_group() {
+  std::vector<Request*> group;
+  for (Request* request : queue_) {
+    if (!group.empty() && (request->alone || group.front()->alone)) break;
+    group.push_back(request);
+  }
+  return group;
+}
+
+// Plans one request after the other; one that fails is rolled back and leaves the others alone. Stops early when the
+// batch is full: the rest is the next group's.
+Result<void> WriteQueue::plan_group(const std::vector<Request*>& group, std::size_t& planned, Batch& batch) {
+  constexpr std::uint64_t kEnoughBytes = std::uint64_t{4} << 20;
+  for (planned = 0; planned < group.size(); ++planned) {
+    if (batch.payload_bytes() >= kEnoughBytes) break;
+    const Batch::Mark mark = batch.mark();
+    group[planned]->result = (*group[planned]->plan)(batch);
+    if (group[planned]->result) continue;
+    batch.rollback(mark);
+    // Alone it may fit.
+    if (planned > 0 && group[planned]->result.error().code == ErrorCode::capacity_exceeded) break;
+  }
+  return {};
+}
+
+Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& commit) {
+  Request request{.plan = &plan, .alone = alone};
+  std::unique_lock guard(mutex_);
+  queue_.push_back(&request);
+  changed_.wait(guard, [&] { return request.done || queue_.front() == &request; });
+  if (request.done) return request.result;
+
+  // Whatever happens below (the lock, a plan or an allocation may throw), the group leaves the queue.
+  std::size_t planned = 1;
+  struct Leave {
+    WriteQueue& queue;
+    std::size_t& planned;
+    ~Leave() {
+      const std::lock_guard again(queue.mutex_);
+      for (std::size_t i = 0; i < planned; ++i) {
+        queue.queue_.front()->done = true;
+        queue.queue_.pop_front();
+      }
+      queue.changed_.notify_all();
+    }
+  };
+  guard.unlock();
+  const Leave leave{*this, planned};
+  std::vector<Request*> group;
+  {
+    const std::lock_guard again(mutex_);
+    group = take_group();
+  }
+  const auto fail_all = [&](const Error& error) {
+    for (std::size_t i = 0; i < planned; ++i) {
+      if (group[i]->result) group[i]->result = std::unexpected(error);
+    }
+  };
+  try {
+    planned = group.size();
+    const auto committed = commit([&](Batch& batch) { return plan_group(group, planned, batch); });
+    if (!committed) fail_all(committed.error());
+  } catch (const std::bad_alloc&) {
+    fail_all(Error{ErrorCode::out_of_memory, 0, "out of memory; nothing was acknowledged"});
+  } catch (...) {
+    // Only the leader's own plan, alone in its group, runs code that throws something else.
+    fail_all(Error{ErrorCode::out_of_memory, 0, "the write was given up by an exception; nothing was acknowledged"});
+    throw;
+  }
+  return request.result;
+}
+
+}  // namespace mentedb::engine
