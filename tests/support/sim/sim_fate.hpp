@@ -43,8 +43,8 @@ struct Pending {
 /// One outcome of a power cut. An element is true when that sector or name reached the device; an empty vector means
 /// that none did.
 struct Fate {
-  std::vector<bool> sectors;
-  std::vector<bool> names;
+  std::vector<bool> sectors{};
+  std::vector<bool> names{};
   bool sizes_kept = false;
   bool keep_boot_id = false;  ///< the page cache is lost without a reboot (device re-plugged)
 

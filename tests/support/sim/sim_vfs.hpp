@@ -22,8 +22,8 @@
 namespace mentedb::testing {
 
 struct SimVfsOptions {
-  bool support_direct = true;         ///< false: Directory::open ignores `direct`
-  std::optional<std::uint64_t> seed;  ///< of random_bytes. Default: derived from the disk's seed and the process id
+  bool support_direct = true;           ///< false: Directory::open ignores `direct`
+  std::optional<std::uint64_t> seed{};  ///< of random_bytes. Default: derived from the disk's seed and the process id
 };
 
 class SimVfs final : public vfs::Vfs {
