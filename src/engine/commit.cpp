@@ -13,8 +13,9 @@ namespace mentedb::engine {
 Result<void> Store::make_log_room(Hold& hold, std::uint64_t padded_bytes) {
   const std::uint64_t limit = format::kLogStart + options_.wal_limit_bytes;
   if (hold.tail.offset + padded_bytes > limit && hold.tail.offset > format::kLogStart) MENTEDB_TRY(checkpoint(hold));
-  MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log_->capacity_bytes());
   const std::uint64_t needed = hold.tail.offset + padded_bytes;
+  if (needed <= log_->known_capacity_bytes()) return {};
+  MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log_->capacity_bytes());
   if (needed <= capacity) return {};
   return log_->grow(std::max(needed, std::min(2 * capacity, limit)));
 }

@@ -161,11 +161,11 @@ Result<Store::Recovered> Store::redo(Redo how) {
   return Recovered{.tail = end.tail, .missing = *missing};
 }
 
-Result<std::uint64_t> Store::recover(Hold& hold) {
+Result<void> Store::recover(Hold& hold) {
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));
   hold.tail = recovered.tail;
-  return recovered.missing;
+  return {};
 }
 
 }  // namespace mentedb::engine

@@ -71,10 +71,13 @@ class Store {
   /// Logs the batch, makes it durable and visible. On success the hold's tail has moved.
   Result<void> commit(Hold& hold, Batch& batch);
   Result<void> checkpoint(Hold& hold);
-  /// Redo from the checkpoint and a fresh id index; the log is not reset. @return operations that were missing
-  Result<std::uint64_t> recover(Hold& hold);
+  /// Redo from the checkpoint and a fresh id index; the log is not reset.
+  Result<void> recover(Hold& hold);
+  /// Logged operations that this engine found missing in the pages and redid.
+  std::uint64_t redone() const { return redone_; }
   /// Starts write-back of the pages when the log has grown enough; call without the lock.
   void write_back_early(const wal::Tail& tail);
+  void start_write_back() { pages_file_->start_writeback(); }
 
   // ---- reading (reader.cpp, scan.cpp), without the lock
 

@@ -31,12 +31,17 @@ Result<void> WriteQueue::plan_group(const std::vector<Request*>& group, std::siz
   return {};
 }
 
+Result<void> WriteQueue::answer(const Request& request) {
+  if (request.acknowledged || !request.result) return request.result;
+  return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});  // not even the error could be passed on
+}
+
 Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& commit) {
   Request request{.plan = &plan, .alone = alone};
   std::unique_lock guard(mutex_);
   queue_.push_back(&request);
   changed_.wait(guard, [&] { return request.done || queue_.front() == &request; });
-  if (request.done) return request.result;
+  if (request.done) return answer(request);
 
   // Whatever happens below (the lock, a plan or an allocation may throw), the group leaves the queue.
   std::size_t planned = 1;
@@ -68,6 +73,7 @@ Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& comm
     planned = group.size();
     const auto committed = commit([&](Batch& batch) { return plan_group(group, planned, batch); });
     if (!committed) fail_all(committed.error());
+    for (std::size_t i = 0; committed && i < planned; ++i) group[i]->acknowledged = group[i]->result.has_value();
   } catch (const std::bad_alloc&) {
     fail_all(Error{ErrorCode::out_of_memory, 0, "out of memory; nothing was acknowledged"});
   } catch (...) {
@@ -75,7 +81,7 @@ Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& comm
     fail_all(Error{ErrorCode::out_of_memory, 0, "the write was given up by an exception; nothing was acknowledged"});
     throw;
   }
-  return request.result;
+  return answer(request);
 }
 
 }  // namespace mentedb::engine

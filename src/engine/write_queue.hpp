@@ -29,8 +29,10 @@ class WriteQueue {
     const Plan* plan;
     bool alone;
     bool done = false;
-    Result<void> result{};
+    bool acknowledged = false;  ///< set by success alone: nothing that goes wrong can look like it
+    Result<void> result{};      ///< of the plan, or the commit's error
   };
+  static Result<void> answer(const Request& request);
   std::vector<Request*> take_group();
   static Result<void> plan_group(const std::vector<Request*>& group, std::size_t& planned, Batch& batch);
 

@@ -8,8 +8,6 @@
 namespace mentedb::wal {
 namespace {
 
-constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
-
 bool is_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
@@ -22,10 +20,10 @@ const format::LogSlot* Log::Slots::newest() const {
   return slot[1] ? &*slot[1] : nullptr;
 }
 
-Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t length) {
+Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead) {
   const bool buffered = offset >= buffered_offset_ && offset + length <= buffered_offset_ + buffered_bytes_;
   if (!buffered) {
-    const std::uint64_t want = std::max(base::round_up(length, base::kBlockBytes), kReadAheadBytes);
+    const std::uint64_t want = std::max(base::round_up(length, base::kBlockBytes), ahead);
     buffered_bytes_ = 0;
     buffer_.reserve(want);
     MENTEDB_TRY_ASSIGN(buffered_bytes_, file_.read_at(offset, buffer_.first(want)));
@@ -38,7 +36,7 @@ Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t
 
 Result<Log::Slots> Log::read_slots() {
   buffered_bytes_ = 0;  // other processes write the file between two holds of the lock
-  MENTEDB_TRY_ASSIGN(const auto bytes, read(0, format::kLogStart));
+  MENTEDB_TRY_ASSIGN(const auto bytes, read(0, format::kLogStart, format::kLogStart));
   Slots slots;
   for (std::size_t i = 0; i < 2; ++i) {
     const std::uint64_t begin = std::min<std::uint64_t>(i * format::kLogSlotBytes, bytes.size());
@@ -143,6 +141,11 @@ Result<void> Log::clear_slot(std::size_t index) {
   const auto block = buffer_.first(format::kLogSlotBytes);
   std::ranges::fill(block, std::byte{0});
   return file_.write_at(index * format::kLogSlotBytes, block);
+}
+
+Result<std::uint64_t> Log::capacity_bytes() {
+  MENTEDB_TRY_ASSIGN(known_capacity_, file_.size_bytes());
+  return known_capacity_;
 }
 
 Result<void> Log::grow(std::uint64_t bytes) {

@@ -79,7 +79,9 @@ class Log {
   Result<void> clear_slot(std::size_t index);
 
   /// Bytes of the file that were written, so that overwriting them allocates nothing.
-  Result<std::uint64_t> capacity_bytes() const { return file_.size_bytes(); }
+  /// What this process knows of it: others may have made the file longer, never shorter.
+  std::uint64_t known_capacity_bytes() const { return known_capacity_; }
+  Result<std::uint64_t> capacity_bytes();
   /// Writes zeros up to `bytes` and syncs. @errors `no_space`: nothing changed
   Result<void> grow(std::uint64_t bytes);
 
@@ -87,7 +89,8 @@ class Log {
 
  private:
   // Makes [offset, offset + length) available in buffer_ and returns it; shorter at the end of the file.
-  Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length);
+  Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead = kReadAheadBytes);
+  static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
   Result<void> write_slot(const format::LogSlot& slot);
 
   vfs::File& file_;
@@ -95,6 +98,7 @@ class Log {
   std::uint64_t buffered_offset_ = 0;
   std::uint64_t buffered_bytes_ = 0;
   std::uint64_t epoch_seen_synced_ = 0;
+  std::uint64_t known_capacity_ = 0;
 };
 
 }  // namespace mentedb::wal

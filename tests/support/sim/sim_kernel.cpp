@@ -73,7 +73,8 @@ std::string_view to_string(StepKind kind) {
                                                               "store",
                                                               "wait",
                                                               "wake",
-                                                              "resident"};
+                                                              "resident",
+                                                            "sleep"};
   static_assert(kNames.size() == static_cast<std::size_t>(StepKind::resident) + 1);
   return kNames[static_cast<std::size_t>(kind)];
 }

@@ -228,6 +228,15 @@ void SimScheduler::block_on_word(const SimFile& file, std::uint64_t offset, std:
   self.waiting = Wait::none;
 }
 
+void SimScheduler::block_for(std::uint64_t time_us) {
+  Task& self = *current_;
+  self.waiting = Wait::word;
+  self.file = nullptr;  // nothing wakes it but the time
+  self.deadline_us = kernel_->clock_us + time_us;
+  pass_on();
+  self.waiting = Wait::none;
+}
+
 bool SimScheduler::yield() {
   if (runnable().empty()) return false;
   pass_on();

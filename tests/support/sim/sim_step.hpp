@@ -43,6 +43,7 @@ enum class StepKind : std::uint8_t {
   wait,
   wake,  ///< never throws, as unlock
   resident,
+  sleep,
 };
 
 /// The kind's name as written above.

@@ -84,6 +84,18 @@ std::chrono::microseconds SimVfs::now() const {
   return std::chrono::microseconds(process_->kernel->clock_us.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 
+void SimVfs::sleep(std::chrono::microseconds time) {
+  SimKernel& kernel = *process_->kernel;
+  const auto time_us = static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0));
+  if (kernel.begin(*process_, StepKind::sleep, "", 0, time_us).kind == Verdict::Kind::dead) return;
+  if (!kernel.scheduled()) {
+    kernel.clock_us += time_us;
+    return;
+  }
+  kernel.scheduler->block_for(time_us);
+  if (process_->life != Life::alive) static_cast<void>(kernel.refuse(*process_, true));
+}
+
 void SimVfs::random_bytes(std::span<std::byte> out) {
   const std::scoped_lock lock(process_->kernel->mutex);
   for (std::byte& byte : out) byte = static_cast<std::byte>(process_->random.next() & 0xffU);

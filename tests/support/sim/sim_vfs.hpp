@@ -39,6 +39,7 @@ class SimVfs final : public vfs::Vfs {
   Result<std::unique_ptr<vfs::Directory>> open_directory(const std::filesystem::path& path, bool create) override;
   Result<std::unique_ptr<vfs::Directory>> create_directory(const std::filesystem::path& path) override;
   std::chrono::microseconds now() const override;
+  void sleep(std::chrono::microseconds time) override;
   void random_bytes(std::span<std::byte> out) override;
   std::array<std::uint8_t, 16> boot_id() const override;
   std::uint64_t process_token() const override { return process_->id + 1; }
