@@ -46,7 +46,7 @@ constexpr std::uint32_t kMaxCallsWhileDead = 1'000'000;
 }  // namespace
 
 std::string_view to_string(StepKind kind) {
-  static constexpr std::array<std::string_view, 28> kNames = {"open_directory",
+  static constexpr std::array<std::string_view, 29> kNames = {"open_directory",
                                                               "create_directory",
                                                               "open",
                                                               "id_of",
@@ -75,7 +75,7 @@ std::string_view to_string(StepKind kind) {
                                                               "wake",
                                                               "resident",
                                                             "sleep"};
-  static_assert(kNames.size() == static_cast<std::size_t>(StepKind::resident) + 1);
+  static_assert(kNames.size() == static_cast<std::size_t>(StepKind::sleep) + 1);
   return kNames[static_cast<std::size_t>(kind)];
 }
 

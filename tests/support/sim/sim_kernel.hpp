@@ -89,6 +89,7 @@ class StepScheduler {
   virtual void stop_self() = 0;
   virtual void block_on_lock(const SimFile& file) = 0;
   virtual void block_on_word(const SimFile& file, std::uint64_t offset, std::uint64_t timeout_us) = 0;
+  virtual void block_for(std::uint64_t time_us) = 0;
   /// Lets another process run; false when none can.
   virtual bool yield() = 0;
   virtual void lock_released(const SimFile& file) = 0;

@@ -85,7 +85,7 @@ class SimScheduler final : public StepScheduler {
   void stop_self() override;
   void block_on_lock(const SimFile& file) override;
   void block_on_word(const SimFile& file, std::uint64_t offset, std::uint64_t timeout_us) override;
-  void block_for(std::uint64_t time_us);
+  void block_for(std::uint64_t time_us) override;
   bool yield() override;
   void lock_released(const SimFile& file) override;
   void woken(const SimFile& file, std::uint64_t offset) override;
