@@ -28,21 +28,6 @@ uLong crc_of(std::span<const std::byte> bytes, uLong before = 0) {
 
 Error corrupt(std::string message) { return Error{ErrorCode::corruption, 0, std::move(message)}; }
 
-/// Appends nothing and reserves nothing before the size is known to be one a page can have.
-std::optional<std::string> decompress(std::span<const std::byte> block) {
-  const auto size = load<std::uint32_t>(block, 0);
-  if (size > kPageDataBytes) return std::nullopt;
-  std::string data(size, '\0');
-  const auto* from = reinterpret_cast<const char*>(block.data()) + sizeof size;
-  const std::size_t length = block.size() - sizeof size;
-  if (length > LZ4_MAX_INPUT_SIZE) return std::nullopt;
-  char nothing = 0;  // the library wants a place to write to, also for an empty block
-  const int written = LZ4_decompress_safe(from, data.empty() ? &nothing : data.data(), static_cast<int>(length),
-                                          static_cast<int>(size));
-  if (written < 0 || static_cast<std::uint32_t>(written) != size) return std::nullopt;
-  return data;
-}
-
 }  // namespace
 
 Result<FileHeader> parse_file_header(std::span<const std::byte> bytes) {
@@ -98,8 +83,22 @@ Result<PageContent> parse_page_data(std::span<const std::byte> data) {
   return PageContent{PageKind::memory, {reinterpret_cast<const char*>(data.data()) + 4, length}};
 }
 
+bool decompress(std::span<const std::byte> block, std::vector<std::byte>& data) {
+  if (block.size() < 4) return false;
+  const auto size = load<std::uint32_t>(block, 0);
+  const std::span<const std::byte> compressed = block.subspan(4);
+  if (size > kPageDataBytes || compressed.size() > LZ4_MAX_INPUT_SIZE) return false;
+  data.resize(size);
+  char nothing = 0;  // the library wants a place to write to, also for an empty block
+  const int written = LZ4_decompress_safe(reinterpret_cast<const char*>(compressed.data()),
+                                          size == 0 ? &nothing : reinterpret_cast<char*>(data.data()),
+                                          static_cast<int>(compressed.size()), static_cast<int>(size));
+  return written >= 0 && static_cast<std::uint32_t>(written) == size;
+}
+
 Log parse_log(std::span<const std::byte> bytes) {
   Log log;
+  std::vector<std::byte> scratch;
   std::size_t at = 0;
   while (at < bytes.size()) {
     const std::span<const std::byte> rest = bytes.subspan(at);
@@ -120,12 +119,12 @@ Log parse_log(std::span<const std::byte> bytes) {
     const auto type = load<std::uint8_t>(body, 8);
     const auto page = load<std::uint64_t>(body, 9);
     if (type == kPageWrite) {
-      std::optional<std::string> data = decompress(body.subspan(17));
-      if (!data) {
+      const std::span<const std::byte> block = body.subspan(17);
+      if (!decompress(block, scratch)) {
         log.end = "the data of an entry cannot be decompressed";
         break;
       }
-      log.newest[page] = LogImage{std::move(data), true};
+      log.newest[page] = LogImage{block, true};
     } else if (type == kPageFree) {
       log.newest[page] = LogImage{std::nullopt, true};
     } else if (type == kCheckpoint) {

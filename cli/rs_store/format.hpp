@@ -26,6 +26,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <mentedb/error.hpp>
 
@@ -63,8 +64,10 @@ Result<PageContent> parse_page(std::span<const std::byte> bytes, std::uint64_t p
 Result<PageContent> parse_page_data(std::span<const std::byte> data);
 
 struct LogImage {
-  std::optional<std::string> data;  ///< what was written to the page; nothing when it was freed
-  bool after_checkpoint = false;    ///< false: a checkpoint follows, so the page holds it already unless damaged
+  /// What was written to the page, compressed: a part of the log's bytes that `decompress` is known to accept. Nothing
+  /// when the page was freed. (Kept compressed because a few bytes of log can stand for 64 KiB.)
+  std::optional<std::span<const std::byte>> block;
+  bool after_checkpoint = false;  ///< false: a checkpoint follows, so the page holds it already unless damaged
 };
 
 struct Log {
@@ -74,7 +77,10 @@ struct Log {
   std::string end;              ///< why the log ends there; empty when it ends with the file
 };
 
-/// Never fails: a damaged log is a shorter one, and `end` says why.
+/// Never fails: a damaged log is a shorter one, and `end` says why. The result points into `bytes`.
 Log parse_log(std::span<const std::byte> bytes);
+
+/// The start of a page's data from the block of a log entry; at most kPageDataBytes. False when it is none.
+bool decompress(std::span<const std::byte> block, std::vector<std::byte>& data);
 
 }  // namespace mentedb::rs_store

@@ -73,6 +73,7 @@ Store& Store::operator=(Store&& other) noexcept {
   std::swap(pages_, other.pages_);
   page_count_ = other.page_count_;
   notes_ = std::move(other.notes_);
+  log_bytes_ = std::move(other.log_bytes_);  // log_ points into them; a move keeps their place
   log_ = std::move(other.log_);
   pages_state_ = other.pages_state_;
   log_state_ = other.log_state_;
@@ -130,10 +131,11 @@ Result<Store> Store::open(const std::filesystem::path& directory) {
   Result<std::vector<std::byte>> log_bytes = read_whole(log);
   if (!log_bytes && log_bytes.error().code != ErrorCode::not_found) return std::unexpected(log_bytes.error());
   if (log_bytes) {
-    store.log_ = parse_log(*log_bytes);
+    store.log_bytes_ = std::move(*log_bytes);
+    store.log_ = parse_log(store.log_bytes_);
     if (!store.log_.end.empty()) {
       store.notes_.push_back(fmt::format("wal.log was read up to byte {} of {}: {}", store.log_.valid_bytes,
-                                         log_bytes->size(), store.log_.end));
+                                         store.log_bytes_.size(), store.log_.end));
     }
   }
   return store;
@@ -142,9 +144,11 @@ Result<Store> Store::open(const std::filesystem::path& directory) {
 Result<PageContent> Store::content(std::uint64_t page, std::vector<std::byte>& buffer) const {
   const auto logged = log_.newest.find(page);
   const auto from_log = [&]() -> Result<PageContent> {
-    if (!logged->second.data) return PageContent{PageKind::free, {}};
-    const std::string& data = *logged->second.data;
-    return parse_page_data(std::as_bytes(std::span(data.data(), data.size())));
+    if (!logged->second.block) return PageContent{PageKind::free, {}};
+    if (!decompress(*logged->second.block, buffer)) {
+      return std::unexpected(Error{ErrorCode::corruption, 0, "its log entry cannot be decompressed"});
+    }
+    return parse_page_data(buffer);
   };
   if (logged != log_.newest.end() && (logged->second.after_checkpoint || page >= page_count_)) return from_log();
   buffer.resize(kPageBytes);

@@ -68,7 +68,8 @@ class Store {
   int pages_ = -1;  // descriptor of pages.db
   std::uint64_t page_count_ = 0;
   std::vector<std::string> notes_;
-  Log log_;
+  std::vector<std::byte> log_bytes_;
+  Log log_;  // points into log_bytes_
   FileState pages_state_;
   FileState log_state_;
 };
