@@ -240,9 +240,11 @@ void add_import(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"stop", "continue"}).description(""));
   command->add_option("--batch", options->batch, "Memories a batch (default: 64)")
       ->type_name("N")
+      ->check(whole_number())
       ->check(CLI::Range(std::size_t{1}, std::size_t{4096}).description(""));
   command->add_option("--page-size", options->page_size_bytes, "Page size of a new store (default: 1024)")
-      ->type_name("BYTES");
+      ->type_name("BYTES")
+      ->check(whole_number());
   command->add_flag("--no-progress", options->no_progress, "No progress bar");
   command->callback(
       [&context, options] { context.run = [&context, options] { return run_import(context, *options); }; });

@@ -206,6 +206,7 @@ void add_page(CLI::App& app, Context& context) {
   auto all = std::make_shared<bool>(false);
   command->add_option("page", *number, "Its number; the first memory of a new store is in page 1")
       ->type_name("N")
+      ->check(whole_number())
       ->required();
   command->add_flag("--all", *all, "Print all of its data, not only the beginning");
   command->callback(

@@ -266,7 +266,10 @@ void add_list(CLI::App& app, Context& context) {
   filter("--type", options->type, "Episodic, Semantic, Procedural, AntiPattern, Reasoning or Correction", "TYPE");
   filter("--since", options->since, "Created then or later: 2024-05-01, 2024-05-01T13:30:00Z, 2h or 7d (ago)", "TIME");
   filter("--contains", options->contains, "Its text contains this; upper and lower case are the same", "TEXT");
-  command->add_option("--limit", options->limit, "Stop after this many")->type_name("N")->group(group);
+  command->add_option("--limit", options->limit, "Stop after this many")
+      ->type_name("N")
+      ->group(group)
+      ->check(whole_number());
   CLI::Option* ids = command->add_flag("--ids", options->ids_only, "Print ids only");
   command->add_flag("--count", options->count_only, "Print only how many there are")->excludes(ids);
   command->callback([&context, options] { context.run = [&context, options] { return run_list(context, *options); }; });

@@ -195,7 +195,8 @@ void add_store(CLI::App& app, Context& context) {
       ->type_name("JSON");
   command->add_flag("--if-absent", options->if_absent, "Fail when the id exists instead of replacing the memory");
   command->add_option("--page-size", options->page_size_bytes, "Page size of a new store (default: 1024)")
-      ->type_name("BYTES");
+      ->type_name("BYTES")
+      ->check(whole_number());
   command->callback(
       [&context, options] { context.run = [&context, options] { return run_store(context, *options); }; });
 }

@@ -114,10 +114,13 @@ void add_watch(CLI::App& app, Context& context) {
                                   "  mentedb watch --since 0 --timeout 0.5     # what changed since the beginning\n\n"
                                   "Several quick changes of one memory are shown as one. Ctrl-C ends it.");
   auto options = std::make_shared<WatchOptions>();
-  command->add_option("--since", options->since, "Begin after this LSN (default: now)")->type_name("LSN");
+  command->add_option("--since", options->since, "Begin after this LSN (default: now)")
+      ->type_name("LSN")
+      ->check(whole_number());
   command->add_option("--count", options->count, "End after this many changes")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number())
+      ->check(CLI::PositiveNumber.description(""));
   command->add_option("--timeout", options->timeout_seconds, "End after this time")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e9).description(""));

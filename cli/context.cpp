@@ -1,5 +1,6 @@
 #include "context.hpp"
 
+#include <charconv>
 #include <cstdlib>
 
 #include <fmt/core.h>
@@ -50,6 +51,16 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
   CLI::App* command = app.add_subcommand(name, description);
   if (!examples.empty()) command->footer("Examples:\n" + examples);
   return command;
+}
+
+CLI::Validator whole_number() {
+  return {[](std::string& text) {
+            std::uint64_t number = 0;
+            const char* end = text.data() + text.size();
+            const auto [stop, status] = std::from_chars(text.data(), end, number);
+            return status == std::errc() && stop == end ? std::string() : fmt::format("'{}' is no whole number", text);
+          },
+          ""};
 }
 
 Result<void> require_store(const std::filesystem::path& directory) {

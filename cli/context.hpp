@@ -36,6 +36,9 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 /// Adds --dir, --json and the like to a command (or the program itself), behind its own options.
 void add_common_options(CLI::App& app, Context& context);
 
+/// Accepts digits that make a 64-bit number; the parser itself would take -1 for a very large one.
+CLI::Validator whole_number();
+
 /// `not_found`, with the remedy, when the directory holds no store; for commands that must not create one.
 Result<void> require_store(const std::filesystem::path& directory);
 
