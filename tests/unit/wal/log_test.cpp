@@ -146,7 +146,8 @@ TEST_F(LogTest, ATornTailIsCutAtEveryByte) {
         ASSERT_EQ(end.tail.next_lsn, before.next_lsn + 2) << kept;
       } else {
         ASSERT_EQ(end.tail, before) << kept;
-        if (kept % 64 == 0) ASSERT_EQ(must(log.find_batch_behind(slot, end.tail)), std::nullopt) << kept;
+        if (kept % 64 != 0) continue;
+        ASSERT_EQ(must(log.find_batch_behind(slot, end.tail)), std::nullopt) << kept;
       }
     }
   }
