@@ -75,7 +75,5 @@ struct std::hash<mentedb::BasicId<Tag>> {
 
 template <>
 struct std::hash<mentedb::PageId> {
-  std::size_t operator()(mentedb::PageId id) const noexcept {
-    return std::hash<std::uint64_t>{}(id.value);
-  }
+  std::size_t operator()(mentedb::PageId id) const noexcept { return std::hash<std::uint64_t>{}(id.value); }
 };

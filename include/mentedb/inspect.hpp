@@ -18,9 +18,8 @@ namespace mentedb {
 /// Checks every structure of the store in `directory`. On a live store whatever looks wrong is looked at again under
 /// the lock (waiting at most `lock_timeout`) before it is reported.
 /// @errors `not_found`, `permission_denied`, `incompatible` (no store at all), `io_error`
-[[nodiscard]] Result<VerifyReport> verify_store(
-    const std::filesystem::path& directory,
-    std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
+[[nodiscard]] Result<VerifyReport> verify_store(const std::filesystem::path& directory,
+                                                std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
 
 /// A named value of an on-disk structure.
 struct Field {

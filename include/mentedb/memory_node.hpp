@@ -55,8 +55,7 @@ struct MemoryNode {
   std::optional<std::string> context;
 
   /// A node with a random id, both times now, salience and confidence 1.
-  static MemoryNode create(AgentId agent, MemoryType type, std::string content,
-                           std::vector<float> embedding = {});
+  static MemoryNode create(AgentId agent, MemoryType type, std::string content, std::vector<float> embedding = {});
 
   /// Bit for bit on floats, so that -0.0 and 0.0 differ and a round trip can be checked.
   friend bool operator==(const MemoryNode& a, const MemoryNode& b);

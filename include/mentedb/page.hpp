@@ -17,10 +17,10 @@ enum class PageType : std::uint8_t {
 /// The verified header of a run of pages; see docs/format.md "Run header".
 struct PageHeader {
   PageId id;
-  Lsn lsn;                         ///< the operation that wrote this image
+  Lsn lsn;  ///< the operation that wrote this image
   PageType type = PageType::free;
-  std::uint32_t page_count = 0;    ///< length of the run in pages
-  std::uint32_t data_bytes = 0;    ///< length of `Page::data`
+  std::uint32_t page_count = 0;  ///< length of the run in pages
+  std::uint32_t data_bytes = 0;  ///< length of `Page::data`
 };
 
 /// An owned, verified copy of a run's header and data.

@@ -12,24 +12,24 @@ namespace mentedb {
 
 struct Stats {
   std::uint32_t page_size_bytes = 0;
-  std::uint64_t page_count = 0;         ///< pages that the file has room for
-  std::uint64_t used_pages = 0;         ///< pages of live runs
-  std::uint64_t free_pages = 0;         ///< page_count - used_pages
+  std::uint64_t page_count = 0;  ///< pages that the file has room for
+  std::uint64_t used_pages = 0;  ///< pages of live runs
+  std::uint64_t free_pages = 0;  ///< page_count - used_pages
   std::uint64_t memory_count = 0;
-  std::uint64_t pages_file_bytes = 0;   ///< apparent size of pages.db (it is sparse)
-  std::uint64_t log_file_bytes = 0;     ///< size of wal.log (never shrinks)
-  std::uint64_t log_used_bytes = 0;     ///< bytes appended since the last checkpoint
+  std::uint64_t pages_file_bytes = 0;  ///< apparent size of pages.db (it is sparse)
+  std::uint64_t log_file_bytes = 0;    ///< size of wal.log (never shrinks)
+  std::uint64_t log_used_bytes = 0;    ///< bytes appended since the last checkpoint
   std::uint64_t wal_limit_bytes = 0;
-  std::uint64_t epoch = 0;              ///< checkpoints in the life of the store + 1
+  std::uint64_t epoch = 0;  ///< checkpoints in the life of the store + 1
   Lsn committed_lsn;
-  std::uint64_t index_number = 0;       ///< N of ids-N.idx
+  std::uint64_t index_number = 0;  ///< N of ids-N.idx
   std::uint64_t index_slots = 0;
-  std::uint64_t index_slots_used = 0;   ///< live entries and tombstones
-  std::uint64_t checkpoints = 0;        ///< by this engine since it was opened
-  std::uint64_t redo_operations = 0;    ///< logged operations this engine found missing and redid
-  std::uint64_t commits = 0;            ///< batches this engine made durable
-  std::uint64_t mapped_bytes = 0;       ///< of pages.db, in this process
-  std::uint64_t resident_bytes = 0;     ///< of those, in the kernel's page cache now
+  std::uint64_t index_slots_used = 0;  ///< live entries and tombstones
+  std::uint64_t checkpoints = 0;       ///< by this engine since it was opened
+  std::uint64_t redo_operations = 0;   ///< logged operations this engine found missing and redid
+  std::uint64_t commits = 0;           ///< batches this engine made durable
+  std::uint64_t mapped_bytes = 0;      ///< of pages.db, in this process
+  std::uint64_t resident_bytes = 0;    ///< of those, in the kernel's page cache now
 };
 
 enum class ChangeKind : std::uint8_t {
@@ -53,10 +53,10 @@ struct Changes {
 
 /// One damaged structure.
 struct Problem {
-  std::string file;             ///< for example "pages.db"
-  std::uint64_t offset = 0;     ///< byte offset in the file
-  PageId page;                  ///< PageId{0} when no page is meant
-  std::string message;          ///< what is wrong and what to do
+  std::string file;          ///< for example "pages.db"
+  std::uint64_t offset = 0;  ///< byte offset in the file
+  PageId page;               ///< PageId{0} when no page is meant
+  std::string message;       ///< what is wrong and what to do
 };
 
 struct VerifyReport {

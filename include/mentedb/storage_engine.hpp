@@ -38,8 +38,7 @@ class StorageEngine {
   /// @errors `busy`, `permission_denied`, `read_only` (media), `incompatible`, `corruption`,
   /// `unsupported_filesystem`, `invalid_argument` (options), `not_found` (read_only and nothing there)
   /// @cost reads the log since the last checkpoint
-  [[nodiscard]] static Result<StorageEngine> open(const std::filesystem::path& directory,
-                                                  const Options& options = {});
+  [[nodiscard]] static Result<StorageEngine> open(const std::filesystem::path& directory, const Options& options = {});
 
   StorageEngine(StorageEngine&&) noexcept;
   StorageEngine& operator=(StorageEngine&&) noexcept;

@@ -21,17 +21,17 @@ std::unexpected<Error> failf(ErrorCode code, fmt::format_string<Args...> format,
 }  // namespace mentedb::base
 
 // Returns the error of a Result<void>-like expression to the caller.
-#define MENTEDB_TRY(expression)                                               \
-  do {                                                                        \
-    if (auto try_result = (expression); !try_result) [[unlikely]]             \
-      return std::unexpected(std::move(try_result).error());                  \
+#define MENTEDB_TRY(expression)                                   \
+  do {                                                            \
+    if (auto try_result = (expression); !try_result) [[unlikely]] \
+      return std::unexpected(std::move(try_result).error());      \
   } while (false)
 
 #define MENTEDB_CONCAT_(a, b) a##b
 #define MENTEDB_CONCAT(a, b) MENTEDB_CONCAT_(a, b)
 // Declares `declaration` from the value of a Result, or returns its error to the caller.
-#define MENTEDB_TRY_ASSIGN(declaration, expression)                                      \
-  auto MENTEDB_CONCAT(try_result_, __LINE__) = (expression);                             \
-  if (!MENTEDB_CONCAT(try_result_, __LINE__)) [[unlikely]]                               \
-    return std::unexpected(std::move(MENTEDB_CONCAT(try_result_, __LINE__)).error());    \
+#define MENTEDB_TRY_ASSIGN(declaration, expression)                                   \
+  auto MENTEDB_CONCAT(try_result_, __LINE__) = (expression);                          \
+  if (!MENTEDB_CONCAT(try_result_, __LINE__)) [[unlikely]]                            \
+    return std::unexpected(std::move(MENTEDB_CONCAT(try_result_, __LINE__)).error()); \
   declaration = std::move(*MENTEDB_CONCAT(try_result_, __LINE__))

@@ -48,7 +48,8 @@ void ApplyPlan::plan_pages(std::span<const Operation> operations) {
     if (format::is_put(header.type)) {
       // Whatever comes later on one of its pages was preceded by a free of the whole run.
       bool superseded = false;
-      for (std::uint64_t page = header.page; page < header.page + header.run_pages; ++page) superseded |= last[page] != i;
+      for (std::uint64_t page = header.page; page < header.page + header.run_pages; ++page)
+        superseded |= last[page] != i;
       if (!superseded) puts_.push_back(i);
       continue;
     }
@@ -68,7 +69,8 @@ void ApplyPlan::plan_index(std::span<const Operation> operations) {
     const MemoryId id{header.memory_id};
     if (format::is_memory_put(header.type)) {
       live[id] = i;
-    } else if (const auto found = live.find(id); found != live.end() && operations[found->second].header.page == header.page) {
+    } else if (const auto found = live.find(id);
+               found != live.end() && operations[found->second].header.page == header.page) {
       live.erase(found);
     }
   }
@@ -98,10 +100,12 @@ bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
   return run && *run && (*run)->header.lsn >= lsn;
 }
 
-Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload, ApplyMode mode) {
+Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload,
+                          ApplyMode mode) {
   const auto& header = operation.header;
   const bool run_missing = mode == ApplyMode::commit || !run_current(header.page, operation.lsn);
-  const bool entries_missing = mode == ApplyMode::commit || !entries_current(header.page, header.run_pages, operation.lsn);
+  const bool entries_missing =
+      mode == ApplyMode::commit || !entries_current(header.page, header.run_pages, operation.lsn);
   const bool missing = run_missing || entries_missing;
   if (mode == ApplyMode::count_only || (!missing && mode != ApplyMode::rewrite)) return missing;
   words_.raise_group_lsn(Geometry::group_of(header.page), operation.lsn);
@@ -150,8 +154,8 @@ Result<bool> Applier::free(const Operation& operation, const ApplyPlan::Free& pa
   return missing;
 }
 
-Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Operation> operations, const PayloadSource& payload,
-                                     ApplyMode mode, bool with_index) {
+Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Operation> operations,
+                                     const PayloadSource& payload, ApplyMode mode, bool with_index) {
   std::vector<bool> missing(mode == ApplyMode::commit ? 0 : operations.size());
   const auto note = [&missing](std::size_t operation, bool was_missing) {
     if (was_missing && !missing.empty()) missing[operation] = true;

@@ -70,7 +70,8 @@ class Applier {
                               const PayloadSource& payload, ApplyMode mode, bool with_index);
 
  private:
-  Result<bool> put(const format::Operation& operation, std::size_t number, const PayloadSource& payload, ApplyMode mode);
+  Result<bool> put(const format::Operation& operation, std::size_t number, const PayloadSource& payload,
+                   ApplyMode mode);
   Result<bool> free(const format::Operation& operation, const ApplyPlan::Free& part, ApplyMode mode);
   bool entries_current(std::uint64_t page, std::uint32_t count, std::uint64_t lsn);
   bool run_current(std::uint64_t page, std::uint64_t lsn);

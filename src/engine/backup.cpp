@@ -22,7 +22,8 @@ class Copier {
 
   // A directory whose store nobody opens, until `finish`.
   Result<void> begin();
-  // Copies what changed after `since` and what earlier passes could not read. `final`: under the lock, nothing may fail.
+  // Copies what changed after `since` and what earlier passes could not read. `final`: under the lock, nothing may
+  // fail.
   Result<void> pass(std::uint64_t since, bool final);
   Result<void> finish(const wal::Tail& tail);
 
@@ -90,8 +91,8 @@ Result<void> Copier::pass(std::uint64_t since, bool final) {
     const std::uint64_t group = Geometry::group_of(page);
     const std::uint64_t last = Geometry::last_page_of(group);
     const auto next_again = again.lower_bound(page);
-    if (Geometry::index_in_group(page) == 0 && since != 0 && source_.words().group_lsn(group) <= since && last <= known &&
-        (next_again == again.end() || *next_again > last)) {
+    if (Geometry::index_in_group(page) == 0 && since != 0 && source_.words().group_lsn(group) <= since &&
+        last <= known && (next_again == again.end() || *next_again > last)) {
       page = last;
       continue;
     }
@@ -102,8 +103,9 @@ Result<void> Copier::pass(std::uint64_t since, bool final) {
     if (copied) continue;
     if (final) {
       return base::failf(ErrorCode::corruption,
-                         "page {} of {} is damaged, so a backup would not be whole; run mentedb recover, or mentedb salvage for the rest", page,
-                         source_.path().string());
+                         "page {} of {} is damaged, so a backup would not be whole; run mentedb recover, or mentedb "
+                         "salvage for the rest",
+                         page, source_.path().string());
     }
     unread_.insert(page);
   }

@@ -26,8 +26,8 @@ Result<void> Batch::check_room(std::uint64_t payload_bytes) const {
   // An update logs two operations. Whoever deletes millions of memories at once meets the second limit.
   const std::size_t logged = format::operation_bytes(payload_bytes) + format::operation_bytes(0);
   if (payload_bytes_ + payload_bytes <= kMaxBatchBytes && bytes_ + logged <= format::kMaxBatchFileBytes) return {};
-  return base::failf(ErrorCode::capacity_exceeded, "a batch holds at most {} bytes of encoded memories; store them in several",
-                     kMaxBatchBytes);
+  return base::failf(ErrorCode::capacity_exceeded,
+                     "a batch holds at most {} bytes of encoded memories; store them in several", kMaxBatchBytes);
 }
 
 Result<std::optional<std::uint64_t>> Batch::find(const MemoryId& id) {
@@ -45,7 +45,8 @@ Result<Batch::Head> Batch::head_of(std::uint64_t page) {
   if (!store_.pool().contains(page)) return Head{};
   MENTEDB_TRY_ASSIGN(const auto entry, store_.pool().read_entry(page));
   if (!entry) {
-    return base::failf(ErrorCode::corruption, "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify", page);
+    return base::failf(ErrorCode::corruption,
+                       "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify", page);
   }
   if (!format::is_head(entry->type)) return Head{};
   return Head{.type = entry->type, .run_pages = entry->run_pages, .id = MemoryId{entry->id}};
@@ -54,7 +55,8 @@ Result<Batch::Head> Batch::head_of(std::uint64_t page) {
 Result<MemoryNode> Batch::load(const MemoryId& id) {
   if (const auto found = ids_.find(id); found != ids_.end()) {
     for (auto planned = operations_.rbegin(); planned != operations_.rend(); ++planned) {
-      if (found->second == 0 || planned->header.page != found->second || !format::is_memory_put(planned->header.type)) continue;
+      if (found->second == 0 || planned->header.page != found->second || !format::is_memory_put(planned->header.type))
+        continue;
       return format::decode_node({image_.data() + planned->payload_offset, planned->header.payload_bytes});
     }
     return base::failf(ErrorCode::not_found, "there is no memory {}", id.to_string());
@@ -136,7 +138,8 @@ Result<PageId> Batch::put(const EncodedNode& node, Put mode) {
   if (old_page) {
     MENTEDB_TRY_ASSIGN(old_head, head_of(*old_page));
     if (!format::is_memory(old_head.type)) {
-      return base::failf(ErrorCode::corruption, "the id index leads memory {} to page {}, which holds none; run: mentedb recover",
+      return base::failf(ErrorCode::corruption,
+                         "the id index leads memory {} to page {}, which holds none; run: mentedb recover",
                          node.id.to_string(), *old_page);
     }
   }
@@ -191,7 +194,14 @@ Result<PageId> Batch::allocate_raw(std::size_t min_bytes) {
   const std::uint64_t pages = format::pages_for_payload(min_bytes, store_.superblock().page_bytes);
   MENTEDB_TRY_ASSIGN(const std::uint64_t page, allocate(pages));
   const Head head{.type = EntryType::raw, .run_pages = static_cast<std::uint32_t>(pages), .id = {}};
-  add({.type = OperationType::raw, .reserved = {}, .run_pages = head.run_pages, .page = page, .memory_id = {}, .payload_bytes = 0, .reserved2 = 0}, {});
+  add({.type = OperationType::raw,
+       .reserved = {},
+       .run_pages = head.run_pages,
+       .page = page,
+       .memory_id = {},
+       .payload_bytes = 0,
+       .reserved2 = 0},
+      {});
   set_head(page, head);
   undo_.back().untake = true;
   return PageId{page};
@@ -202,12 +212,13 @@ Result<void> Batch::write_raw(PageId page, std::span<const std::byte> data) {
   MENTEDB_TRY_ASSIGN(const Head head, head_of(page.value));
   if (!format::is_head(head.type)) return base::failf(ErrorCode::not_found, "no run starts at page {}", page.value);
   if (head.type != EntryType::raw) {
-    return base::failf(ErrorCode::invalid_argument, "page {} holds memory {}; use update_memory", page.value, head.id.to_string());
+    return base::failf(ErrorCode::invalid_argument, "page {} holds memory {}; use update_memory", page.value,
+                       head.id.to_string());
   }
   const std::uint64_t room = std::uint64_t{head.run_pages} * store_.superblock().page_bytes - sizeof(format::RunHeader);
   if (data.size() > room) {
-    return base::failf(ErrorCode::capacity_exceeded, "page {} holds at most {} bytes, not {}; allocate a larger one", page.value, room,
-                       data.size());
+    return base::failf(ErrorCode::capacity_exceeded, "page {} holds at most {} bytes, not {}; allocate a larger one",
+                       page.value, room, data.size());
   }
   add({.type = OperationType::raw,
        .reserved = {},

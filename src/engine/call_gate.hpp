@@ -46,7 +46,8 @@ class CallGate {
   bool close() {
     if (closed_.exchange(true)) return false;
     for (const Lane& lane : lanes_) {
-      while (lane.inside.load(std::memory_order_acquire) != 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+      while (lane.inside.load(std::memory_order_acquire) != 0)
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
     return true;
   }

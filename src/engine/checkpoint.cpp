@@ -19,7 +19,8 @@ Result<void> Store::sync_pages(Hold& hold) {
 
 Result<void> Store::checkpoint(Hold& hold) {
   if (options_.read_only) {
-    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without for a checkpoint", path_.string());
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without for a checkpoint",
+                       path_.string());
   }
   if (hold.tail.offset == format::kLogStart && !words_->sync_pending()) return {};
   MENTEDB_TRY(sync_pages(hold));  // upholds I7: only then may the log be overwritten

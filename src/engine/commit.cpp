@@ -54,12 +54,15 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   MENTEDB_TRY(append_to_log(tail, image));  // durable from here on; upholds I1
 
   words_->raise_reuse_horizon(next.counters.reuse_horizon);
-  const PayloadSource payload = [&operations](std::size_t i) -> Result<std::span<const std::byte>> { return operations[i].payload; };
+  const PayloadSource payload = [&operations](std::size_t i) -> Result<std::span<const std::byte>> {
+    return operations[i].payload;
+  };
   auto applied = applier_->apply(plan, operations, payload, ApplyMode::commit, true);
   if (!applied) applied = applier_->apply(plan, operations, payload, ApplyMode::redo, true);  // R10: once more
   if (!applied) {
     Error error = std::move(applied).error();
-    error.message = fmt::format("durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
+    error.message = fmt::format(
+        "durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
     return std::unexpected(std::move(error));
   }
   publish(next);

@@ -59,7 +59,8 @@ Result<void> StorageEngine::Impl::commit(Store& store, const WriteQueue::Plan& p
 Result<void> StorageEngine::Impl::write(const WriteQueue::Plan& plan, bool alone) {
   return change([&](Store& store) -> Result<void> {
     if (store.options().read_only) {
-      return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write", store.path().string());
+      return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write",
+                         store.path().string());
     }
     return queue_.submit(plan, alone, [&](const WriteQueue::Plan& group) { return commit(store, group); });
   });

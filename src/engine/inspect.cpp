@@ -34,7 +34,10 @@ std::string name_of(format::EntryType type) {
 }
 
 std::string name_of(format::RunType type) {
-  return type == format::RunType::free ? "free" : type == format::RunType::memory ? "memory" : type == format::RunType::raw ? "raw" : "unknown";
+  return type == format::RunType::free     ? "free"
+         : type == format::RunType::memory ? "memory"
+         : type == format::RunType::raw    ? "raw"
+                                           : "unknown";
 }
 
 std::string name_of(format::OperationType type) {
@@ -128,23 +131,25 @@ Result<LogDump> dump_log(RawStore& store) {
     return dump;
   }
   const auto& hint = store.hint();
-  MENTEDB_TRY_ASSIGN(const auto end, store.log().walk(*newest, [&](std::uint64_t offset, const format::BatchHeader& header,
-                                                                   std::span<const std::byte> batch) -> Result<void> {
-    LogBatchDump& out = dump.batches.emplace_back();
-    out.offset = offset;
-    out.bytes = header.bytes;
-    out.redone = hint && hint->epoch == newest->epoch && offset < hint->offset;
-    format::OperationReader reader(batch);
-    while (const auto operation = reader.next()) {
-      out.operations.push_back({.lsn = Lsn{operation->lsn},
-                                .type = name_of(operation->header.type),
-                                .page = PageId{operation->header.page},
-                                .page_count = operation->header.run_pages,
-                                .memory_id = MemoryId{operation->header.memory_id},
-                                .payload_bytes = operation->header.payload_bytes});
-    }
-    return {};
-  }));
+  MENTEDB_TRY_ASSIGN(const auto end,
+                     store.log().walk(*newest,
+                                      [&](std::uint64_t offset, const format::BatchHeader& header,
+                                          std::span<const std::byte> batch) -> Result<void> {
+                                        LogBatchDump& out = dump.batches.emplace_back();
+                                        out.offset = offset;
+                                        out.bytes = header.bytes;
+                                        out.redone = hint && hint->epoch == newest->epoch && offset < hint->offset;
+                                        format::OperationReader reader(batch);
+                                        while (const auto operation = reader.next()) {
+                                          out.operations.push_back({.lsn = Lsn{operation->lsn},
+                                                                    .type = name_of(operation->header.type),
+                                                                    .page = PageId{operation->header.page},
+                                                                    .page_count = operation->header.run_pages,
+                                                                    .memory_id = MemoryId{operation->header.memory_id},
+                                                                    .payload_bytes = operation->header.payload_bytes});
+                                        }
+                                        return {};
+                                      }));
   dump.end = fmt::format("byte {}, next LSN {}", end.tail.offset, end.tail.next_lsn);
   MENTEDB_TRY_ASSIGN(const auto behind, store.log().find_batch_behind(*newest, end.tail));
   if (behind) dump.end += fmt::format("; DAMAGED: a complete batch follows at byte {}", *behind);

@@ -18,7 +18,8 @@ Result<std::unique_ptr<RawStore>> RawStore::open(vfs::Vfs& vfs, const std::files
     auto file = (*directory)->open(name, vfs::OpenMode::read_only, false);
     if (file || file.error().code != ErrorCode::not_found) return file;
     const bool other_missing = !(*directory)->id_of(name == kLogName ? kPagesName : kLogName);
-    if (other_missing) return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", (*directory)->path(), name);
+    if (other_missing)
+      return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", (*directory)->path(), name);
     return base::failf(ErrorCode::corruption, "{}/{} is missing; restore a backup", (*directory)->path(), name);
   };
   MENTEDB_TRY_ASSIGN(auto pages_file, open_file(kPagesName));
@@ -26,7 +27,8 @@ Result<std::unique_ptr<RawStore>> RawStore::open(vfs::Vfs& vfs, const std::files
   std::unique_ptr<RawStore> store(new RawStore(std::move(*directory), std::move(log_file), std::move(pages_file)));
   std::array<std::byte, base::kBlockBytes> block{};
   MENTEDB_TRY_ASSIGN(const std::size_t got, store->pages_file_->read_at(0, block));
-  MENTEDB_TRY_ASSIGN(store->superblock_, format::decode_superblock(std::span(block).first(got), store->pages_file_->path()));
+  MENTEDB_TRY_ASSIGN(store->superblock_,
+                     format::decode_superblock(std::span(block).first(got), store->pages_file_->path()));
   store->geometry_ = format::Geometry(store->superblock_.page_bytes);
   MENTEDB_TRY(store->refresh());
   return store;
@@ -60,7 +62,8 @@ std::optional<format::Entry> RawStore::read_entry(std::uint64_t page) const {
     read(*pages_file_, block * base::kBlockBytes, entries_);
     entry_block_ = block;
   }
-  const std::span<const std::byte, format::kEntryBytes> bytes(entries_.data() + offset % base::kBlockBytes, format::kEntryBytes);
+  const std::span<const std::byte, format::kEntryBytes> bytes(entries_.data() + offset % base::kBlockBytes,
+                                                              format::kEntryBytes);
   return format::decode_entry(bytes, page, superblock_.seed);
 }
 

@@ -51,8 +51,12 @@ class RawStore {
   std::optional<Run> read_run(std::uint64_t page, base::AlignedBuffer& buffer) const;
 
  private:
-  RawStore(std::unique_ptr<vfs::Directory> directory, std::unique_ptr<vfs::File> log_file, std::unique_ptr<vfs::File> pages_file)
-      : directory_(std::move(directory)), log_file_(std::move(log_file)), pages_file_(std::move(pages_file)), log_(*log_file_) {}
+  RawStore(std::unique_ptr<vfs::Directory> directory, std::unique_ptr<vfs::File> log_file,
+           std::unique_ptr<vfs::File> pages_file)
+      : directory_(std::move(directory)),
+        log_file_(std::move(log_file)),
+        pages_file_(std::move(pages_file)),
+        log_(*log_file_) {}
 
   std::unique_ptr<vfs::Directory> directory_;
   std::unique_ptr<vfs::File> log_file_;

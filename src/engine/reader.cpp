@@ -38,8 +38,9 @@ std::unexpected<Error> no_memory(const MemoryId& id) {
 }
 
 std::unexpected<Error> damaged(std::uint64_t page) {
-  return base::failf(ErrorCode::corruption,
-                     "page {} is damaged and the log has no copy of it; restore a backup, or run mentedb salvage for the rest", page);
+  return base::failf(
+      ErrorCode::corruption,
+      "page {} is damaged and the log has no copy of it; restore a backup, or run mentedb salvage for the rest", page);
 }
 
 }  // namespace
@@ -74,7 +75,8 @@ Result<MemoryNode> Store::load(const MemoryId& id) {
     if (again || !index_->is_current(**table)) continue;
     if (damaged_page == 0) return no_memory(id);
   }
-  if (damaged_page == 0) return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
+  if (damaged_page == 0)
+    return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
   return damaged(damaged_page);
 }
 
@@ -104,8 +106,10 @@ Result<std::optional<Location>> Store::locate(const MemoryId& id) {
     if (again || !index_->is_current(**table)) continue;
     if (damaged_page == 0) return std::nullopt;
   }
-  if (damaged_page == 0) return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
-  return base::failf(ErrorCode::corruption, "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify",
+  if (damaged_page == 0)
+    return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
+  return base::failf(ErrorCode::corruption,
+                     "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify",
                      damaged_page);
 }
 
@@ -155,8 +159,10 @@ Result<MemoryNode> Store::load(PageId page) {
 // that alone does not help.
 Result<void> Store::heal(std::uint64_t page) {
   if (options_.read_only) {
-    return base::failf(ErrorCode::busy, "page {} cannot be read as it is and this engine may not repair it; run: mentedb recover --dir '{}'",
-                       page, path_.string());
+    return base::failf(
+        ErrorCode::busy,
+        "page {} cannot be read as it is and this engine may not repair it; run: mentedb recover --dir '{}'", page,
+        path_.string());
   }
   MENTEDB_TRY_ASSIGN(Hold hold, acquire(options_.lock_timeout));
   bool retry = true;

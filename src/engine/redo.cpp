@@ -18,7 +18,7 @@ using format::Operation;
 namespace {
 
 struct LoggedOperations {
-  std::vector<Operation> operations;   // payloads are not kept
+  std::vector<Operation> operations;    // payloads are not kept
   std::vector<std::uint64_t> batch_of;  // offset of the batch in the log
 
   Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch) {
@@ -30,7 +30,8 @@ struct LoggedOperations {
     }
     if (reader.is_damaged()) {
       return base::failf(ErrorCode::corruption,
-                         "the batch at byte {} of {} makes no sense although its checksum holds; run mentedb verify, then mentedb salvage",
+                         "the batch at byte {} of {} makes no sense although its checksum holds; run mentedb verify, "
+                         "then mentedb salvage",
                          offset, path);
     }
     return {};
@@ -40,7 +41,8 @@ struct LoggedOperations {
 // Reads payloads of operations in log order, one batch at a time.
 class LogPayloads {
  public:
-  LogPayloads(wal::Log& log, const LoggedOperations& logged, std::uint64_t seed) : log_(log), logged_(logged), seed_(seed) {}
+  LogPayloads(wal::Log& log, const LoggedOperations& logged, std::uint64_t seed)
+      : log_(log), logged_(logged), seed_(seed) {}
 
   Result<std::span<const std::byte>> operator()(std::size_t number) const {
     MENTEDB_TRY_ASSIGN(const auto batch, log_.read_batch(logged_.batch_of[number], seed_));
@@ -60,7 +62,8 @@ class LogPayloads {
 }  // namespace
 
 // What was committed can be proven in three ways; a chain that ends before it was damaged after it was synced.
-Result<void> Store::check_log_is_whole(const wal::Log::Slots& slots, const wal::WalkEnd& end, const std::optional<wal::Tail>& hint) {
+Result<void> Store::check_log_is_whole(const wal::Log::Slots& slots, const wal::WalkEnd& end,
+                                       const std::optional<wal::Tail>& hint) {
   const auto damaged = [&](const std::string& proof) {
     return base::failf(ErrorCode::corruption,
                        "{} is damaged at byte {}: {}, so synced bytes were changed. Restore a backup, or run: "
@@ -75,7 +78,8 @@ Result<void> Store::check_log_is_whole(const wal::Log::Slots& slots, const wal::
   if (slots.damaged[0] || slots.damaged[1]) {
     // A slot is one sector and so never torn. Was it the newest?
     MENTEDB_TRY_ASSIGN(const std::uint64_t lsn, highest_lsn_in_pages(end.tail.counters.page_count));
-    if (lsn >= end.tail.next_lsn) return damaged(fmt::format("its newest header does not verify and pages hold LSN {}", lsn));
+    if (lsn >= end.tail.next_lsn)
+      return damaged(fmt::format("its newest header does not verify and pages hold LSN {}", lsn));
   }
   return {};
 }
@@ -108,24 +112,26 @@ Result<Store::Recovered> Store::redo(Redo how) {
   MENTEDB_TRY_ASSIGN(const auto slots, log_->read_slots());
   const format::LogSlot* const newest = slots.newest();
   if (newest == nullptr || newest->store_id != superblock_.store_id || newest->incarnation != superblock_.incarnation) {
-    return base::failf(ErrorCode::corruption,
-                       "{} {}; restore a backup, or run: mentedb salvage --dir '{}' DEST", log_->path(),
-                       newest == nullptr ? "has no valid header" : "belongs to another store than pages.db", path_.string());
+    return base::failf(
+        ErrorCode::corruption, "{} {}; restore a backup, or run: mentedb salvage --dir '{}' DEST", log_->path(),
+        newest == nullptr ? "has no valid header" : "belongs to another store than pages.db", path_.string());
   }
   slot_ = *newest;
   const auto hint = words_->hint();
   if (!check_only) words_->invalidate_hint();
 
   LoggedOperations logged;
-  MENTEDB_TRY_ASSIGN(const wal::WalkEnd end,
-                     log_->walk(slot_, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) {
-                       return logged.add(log_->path(), offset, batch);
-                     }));
+  MENTEDB_TRY_ASSIGN(const wal::WalkEnd end, log_->walk(slot_, [&](std::uint64_t offset, const format::BatchHeader&,
+                                                                   std::span<const std::byte> batch) {
+    return logged.add(log_->path(), offset, batch);
+  }));
   MENTEDB_TRY_ASSIGN(const std::uint64_t pages_bytes, pages_file_->size_bytes());
   if (pages_bytes < pool_->geometry().file_bytes(end.tail.counters.page_count)) {
-    return base::failf(ErrorCode::corruption, "{} is cut short: {} bytes instead of at least {}; restore a backup, or run: "
+    return base::failf(ErrorCode::corruption,
+                       "{} is cut short: {} bytes instead of at least {}; restore a backup, or run: "
                        "mentedb salvage --dir '{}' DEST",
-                       pages_file_->path(), pages_bytes, pool_->geometry().file_bytes(end.tail.counters.page_count), path_.string());
+                       pages_file_->path(), pages_bytes, pool_->geometry().file_bytes(end.tail.counters.page_count),
+                       path_.string());
   }
   if (check_only) {
     words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
@@ -145,16 +151,17 @@ Result<Store::Recovered> Store::redo(Redo how) {
 
   const ApplyPlan plan(logged.operations, true);
   const bool index_fits = !check_only && index_->current().has_value();
-  const ApplyMode mode = check_only                                               ? ApplyMode::count_only
+  const ApplyMode mode = check_only                                            ? ApplyMode::count_only
                          : how == Redo::with_rewrite || words_->sync_pending() ? ApplyMode::rewrite
-                                                                                : ApplyMode::redo;
+                                                                               : ApplyMode::redo;
   const LogPayloads payloads(*log_, logged, slot_.seed);
   auto missing = applier_->apply(plan, logged.operations, payloads, mode, index_fits);
   const bool index_full = !missing && missing.error().code == ErrorCode::capacity_exceeded;
   if (index_full) missing = applier_->apply(plan, logged.operations, payloads, mode, false);
   if (!missing) return std::unexpected(missing.error());
   if (!check_only) {
-    if (!index_fits || index_full) MENTEDB_TRY(index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count));
+    if (!index_fits || index_full)
+      MENTEDB_TRY(index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count));
     publish(end.tail);
     redone_ += *missing;
   }

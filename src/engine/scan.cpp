@@ -96,7 +96,8 @@ Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
   }
   if (!damaged.empty()) {
     return base::failf(ErrorCode::corruption,
-                       "the directory entry of page {} is damaged ({} in all) and the log has no copy; run mentedb verify, then mentedb salvage",
+                       "the directory entry of page {} is damaged ({} in all) and the log has no copy; run mentedb "
+                       "verify, then mentedb salvage",
                        damaged.front(), damaged.size());
   }
   // A commit under way counts as soon as its id leads to the new place.
@@ -116,8 +117,9 @@ Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
 Result<Changes> Store::changes_since(Lsn since) {
   const std::uint64_t cursor = words_->committed_lsn();
   if (since.value > cursor) {
-    return base::failf(ErrorCode::resync_required, "the store is at LSN {}, before the cursor {}: it was restored; read everything again",
-                       cursor, since.value);
+    return base::failf(ErrorCode::resync_required,
+                       "the store is at LSN {}, before the cursor {}: it was restored; read everything again", cursor,
+                       since.value);
   }
   std::unordered_map<MemoryId, Change> newest;
   MENTEDB_TRY(scan_directory(
@@ -136,11 +138,14 @@ Result<Changes> Store::changes_since(Lsn since) {
         return {};
       },
       [](std::uint64_t page) -> Result<void> {
-        return base::failf(ErrorCode::corruption, "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify", page);
+        return base::failf(ErrorCode::corruption,
+                           "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify",
+                           page);
       }));
   // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
   if (since.value < words_->reuse_horizon()) {
-    return base::failf(ErrorCode::resync_required, "deletions after LSN {} are no longer on record; read everything again", since.value);
+    return base::failf(ErrorCode::resync_required,
+                       "deletions after LSN {} are no longer on record; read everything again", since.value);
   }
   Changes changes{.changes = {}, .cursor = Lsn{cursor}};
   changes.changes.reserve(newest.size());

@@ -64,8 +64,12 @@ Result<PageId> put(auto& impl, const MemoryNode& node, Batch::Put mode) {
 }  // namespace
 
 Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return put(*impl_, node, Batch::Put::any); }
-Result<PageId> StorageEngine::store_memory_if_absent(const MemoryNode& node) { return put(*impl_, node, Batch::Put::only_new); }
-Result<PageId> StorageEngine::update_memory(const MemoryNode& node) { return put(*impl_, node, Batch::Put::only_existing); }
+Result<PageId> StorageEngine::store_memory_if_absent(const MemoryNode& node) {
+  return put(*impl_, node, Batch::Put::only_new);
+}
+Result<PageId> StorageEngine::update_memory(const MemoryNode& node) {
+  return put(*impl_, node, Batch::Put::only_existing);
+}
 
 Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const MemoryNode> nodes) {
   return impl_->call([&](Store&) -> Result<std::vector<PageId>> {
@@ -91,7 +95,9 @@ Result<void> StorageEngine::delete_memory(MemoryId id) {
   return impl_->write([&](Batch& batch) { return batch.erase(id); });
 }
 
-Result<void> StorageEngine::transact(const std::function<Result<void>(Transaction&)>& fn) { return impl_->transact(fn); }
+Result<void> StorageEngine::transact(const std::function<Result<void>(Transaction&)>& fn) {
+  return impl_->transact(fn);
+}
 
 Result<MemoryNode> StorageEngine::load_memory(MemoryId id) const {
   return impl_->call([&](Store& store) { return store.load(id); });
@@ -113,8 +119,9 @@ Result<std::vector<std::pair<MemoryId, PageId>>> StorageEngine::scan_all_memorie
   return impl_->call([](Store& store) { return store.scan(); });
 }
 
-Result<void> StorageEngine::for_each_memory(const std::function<bool(const MemoryNode&, PageId)>& fn,
-                                            const std::function<void(MemoryId, PageId, const Error&)>& on_damage) const {
+Result<void> StorageEngine::for_each_memory(
+    const std::function<bool(const MemoryNode&, PageId)>& fn,
+    const std::function<void(MemoryId, PageId, const Error&)>& on_damage) const {
   return impl_->call([&](Store& store) -> Result<void> {
     MENTEDB_TRY_ASSIGN(const auto all, store.scan());
     for (const auto& [id, page] : all) {
@@ -208,7 +215,8 @@ Result<void> StorageEngine::restore(const std::filesystem::path& source, const s
 }
 
 Result<VerifyReport> StorageEngine::verify() const {
-  return impl_->call([](Store& store) { return engine::verify_directory(store.vfs(), store.path(), store.options().lock_timeout); });
+  return impl_->call(
+      [](Store& store) { return engine::verify_directory(store.vfs(), store.path(), store.options().lock_timeout); });
 }
 
 Result<Stats> StorageEngine::stats() const {

@@ -11,7 +11,9 @@ Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options)
 
 Store::~Store() = default;
 
-bool Store::is_replaced(const Error& error) { return error.code == ErrorCode::incompatible && error.os_error == ESTALE; }
+bool Store::is_replaced(const Error& error) {
+  return error.code == ErrorCode::incompatible && error.os_error == ESTALE;
+}
 
 Result<void> Store::check_files() const {
   const auto same = [this](std::string_view name, const vfs::FileId& id) -> Result<void> {
@@ -34,10 +36,11 @@ Result<Store::Hold> Store::acquire(std::chrono::milliseconds timeout) {
   MENTEDB_TRY_ASSIGN(hold.lock, lock_->acquire(timeout));
   MENTEDB_TRY(check_files());  // R11
   if (words_->poison_generation() != poison_generation_) {
-    return base::failf(ErrorCode::poisoned,
-                       "a write to {} failed, so what is on the disk has to be read again: close this engine and open the "
-                       "store again; everything acknowledged is kept",
-                       log_->path());
+    return base::failf(
+        ErrorCode::poisoned,
+        "a write to {} failed, so what is on the disk has to be read again: close this engine and open the "
+        "store again; everything acknowledged is kept",
+        log_->path());
   }
   MENTEDB_TRY_ASSIGN(hold.tail, tail_from_hint());
   return hold;
@@ -54,7 +57,8 @@ Result<wal::Tail> Store::tail_from_hint() {
     }
   }
   if (options_.read_only) {
-    return base::failf(ErrorCode::busy, "{} has operations that are not in their pages yet; run: mentedb recover --dir '{}'",
+    return base::failf(ErrorCode::busy,
+                       "{} has operations that are not in their pages yet; run: mentedb recover --dir '{}'",
                        log_->path(), path_.string());
   }
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));

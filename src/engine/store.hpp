@@ -122,7 +122,8 @@ class Store {
     std::uint64_t missing = 0;
   };
   Result<Recovered> redo(Redo how);
-  Result<void> check_log_is_whole(const wal::Log::Slots& slots, const wal::WalkEnd& end, const std::optional<wal::Tail>& hint);
+  Result<void> check_log_is_whole(const wal::Log::Slots& slots, const wal::WalkEnd& end,
+                                  const std::optional<wal::Tail>& hint);
   Result<std::uint64_t> highest_lsn_in_pages(std::uint64_t page_count);
   Result<void> adopt_last_batch(const format::LogSlot& slot, const wal::WalkEnd& end);
   Result<wal::Tail> tail_from_hint();
@@ -152,7 +153,7 @@ class Store {
   std::unique_ptr<index::IdIndex> index_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<wal::Log> log_;
-  format::LogSlot slot_{};  ///< of the newest epoch this engine knows; guarded by the lock
+  format::LogSlot slot_{};               ///< of the newest epoch this engine knows; guarded by the lock
   std::uint64_t poison_generation_ = 0;  ///< at open
   std::atomic<std::uint64_t> write_back_mark_{0};
   std::atomic<std::uint64_t> redone_{0};

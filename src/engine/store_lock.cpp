@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr microseconds kSlice = milliseconds(20);    // a killed holder wakes nobody
+constexpr microseconds kSlice = milliseconds(20);  // a killed holder wakes nobody
 constexpr microseconds kNoWordsSlice = milliseconds(1);
 constexpr microseconds kGiveWay = milliseconds(1);
 
@@ -53,15 +53,16 @@ Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
     wait(seen, forever ? kSlice : std::min(kSlice, deadline - now));
   }
   const std::string holder = file_.lock_holder();
-  return base::failf(ErrorCode::busy, "{} is locked by {}; try again, raise lock_timeout, or end that process", file_.path(),
-                     holder.empty() ? "another process" : holder);
+  return base::failf(ErrorCode::busy, "{} is locked by {}; try again, raise lock_timeout, or end that process",
+                     file_.path(), holder.empty() ? "another process" : holder);
 }
 
 Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
   const bool forever = timeout == milliseconds::max();
   const microseconds deadline = forever ? microseconds::max() : vfs_.now() + timeout;
   if (!lock_mutex(timeout)) {
-    return base::failf(ErrorCode::busy, "another thread of this process holds the lock of {} for longer than lock_timeout",
+    return base::failf(ErrorCode::busy,
+                       "another thread of this process holds the lock of {} for longer than lock_timeout",
                        file_.path());
   }
   std::unique_lock guard(mutex_, std::adopt_lock);
@@ -72,7 +73,11 @@ Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
 
 void StoreLock::unlock() {
   file_.unlock();
-  others_waited_ = words_ != nullptr && words_->publish_release();
+  try {
+    others_waited_ = words_ != nullptr && words_->publish_release();
+  } catch (...) {  // a seam may end the process here (see vfs.hpp), and this runs in destructors
+    others_waited_ = false;
+  }
   mutex_.unlock();
 }
 

@@ -23,12 +23,12 @@ constexpr std::uint64_t kMaxWalLimit = std::uint64_t{4} << 30;
 
 Result<void> check_options(const Options& options) {
   if (options.page_size_bytes != 0 && !format::is_valid_page_bytes(options.page_size_bytes)) {
-    return base::failf(ErrorCode::invalid_argument, "page_size_bytes is {}; it is a power of two from {} to {}, or 0", options.page_size_bytes,
-                       format::kMinPageBytes, format::kMaxPageBytes);
+    return base::failf(ErrorCode::invalid_argument, "page_size_bytes is {}; it is a power of two from {} to {}, or 0",
+                       options.page_size_bytes, format::kMinPageBytes, format::kMaxPageBytes);
   }
   if (options.wal_limit_bytes < kMinWalLimit || options.wal_limit_bytes > kMaxWalLimit) {
-    return base::failf(ErrorCode::invalid_argument, "wal_limit_bytes is {}; it is from {} to {}", options.wal_limit_bytes, kMinWalLimit,
-                       kMaxWalLimit);
+    return base::failf(ErrorCode::invalid_argument, "wal_limit_bytes is {}; it is from {} to {}",
+                       options.wal_limit_bytes, kMinWalLimit, kMaxWalLimit);
   }
   if (options.lock_timeout.count() < 0) return base::fail(ErrorCode::invalid_argument, "lock_timeout is negative");
   return {};
@@ -62,13 +62,15 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   directory_ = std::move(*directory);
   if (!options_.single_process) {
     if (const auto reason = directory_->unsupported_reason()) {
-      return base::failf(ErrorCode::unsupported_filesystem,
-                         "{} cannot be shared safely: {}; use a local directory, or set single_process if no other process uses it",
-                         directory_->path(), *reason);
+      return base::failf(
+          ErrorCode::unsupported_filesystem,
+          "{} cannot be shared safely: {}; use a local directory, or set single_process if no other process uses it",
+          directory_->path(), *reason);
     }
     if (vfs_.boot_id() == std::array<std::uint8_t, 16>{}) {
       return base::fail(ErrorCode::unsupported_filesystem,
-                        "cannot read /proc/sys/kernel/random/boot_id, which tells old index files from new ones; mount /proc, or set single_process");
+                        "cannot read /proc/sys/kernel/random/boot_id, which tells old index files from new ones; mount "
+                        "/proc, or set single_process");
     }
   }
   auto log_file = directory_->open(kLogName, create_missing ? vfs::OpenMode::create : vfs::OpenMode::read_only, true);
@@ -88,7 +90,8 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(options_.read_only ? Redo::check_only : Redo::normal));  // R3
   if (options_.read_only) {
     if (recovered.missing > 0) {
-      return base::failf(ErrorCode::busy, "{} operations of {} are not in their pages yet; run: mentedb recover --dir '{}'",
+      return base::failf(ErrorCode::busy,
+                         "{} operations of {} are not in their pages yet; run: mentedb recover --dir '{}'",
                          recovered.missing, log_->path(), path_.string());
     }
     MENTEDB_TRY(index_->ensure_usable(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));
@@ -106,8 +109,8 @@ Result<void> Store::open_pages() {
     MENTEDB_TRY(create());
   }
   if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {
-    return base::failf(ErrorCode::incompatible, "{} has pages of {} bytes, not {}; open it with page_size_bytes 0", path_.string(),
-                       superblock_.page_bytes, options_.page_size_bytes);
+    return base::failf(ErrorCode::incompatible, "{} has pages of {} bytes, not {}; open it with page_size_bytes 0",
+                       path_.string(), superblock_.page_bytes, options_.page_size_bytes);
   }
   MENTEDB_TRY_ASSIGN(pages_id_, pages_file_->id());
   return {};
@@ -116,7 +119,8 @@ Result<void> Store::open_pages() {
 Result<bool> Store::needs_creation() {
   MENTEDB_TRY_ASSIGN(const auto slots, log_->read_slots());
   const bool log_is_empty = !slots.slot[0] && !slots.slot[1] && !slots.damaged[0] && !slots.damaged[1];
-  auto pages_file = directory_->open(kPagesName, options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write, false);
+  auto pages_file =
+      directory_->open(kPagesName, options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write, false);
   if (!pages_file) {
     if (pages_file.error().code != ErrorCode::not_found) return std::unexpected(pages_file.error());
     if (log_is_empty) return true;
@@ -132,7 +136,8 @@ Result<bool> Store::needs_creation() {
   // Cut off while it was created, before its superblock was on the disk.
   if (all_zero(bytes)) {
     if (log_is_empty && got <= base::kBlockBytes) return true;
-    return base::failf(ErrorCode::corruption, "the superblock of {} is gone; restore a backup, or run: mentedb salvage --dir '{}' DEST",
+    return base::failf(ErrorCode::corruption,
+                       "the superblock of {} is gone; restore a backup, or run: mentedb salvage --dir '{}' DEST",
                        pages_file_->path(), path_.string());
   }
   MENTEDB_TRY_ASSIGN(superblock_, format::decode_superblock(bytes, pages_file_->path()));
@@ -140,13 +145,15 @@ Result<bool> Store::needs_creation() {
     case StoreState::creating:
       return true;
     case StoreState::copying:
-      return base::failf(ErrorCode::corruption, "{} is an unfinished backup; remove it and make it again", path_.string());
+      return base::failf(ErrorCode::corruption, "{} is an unfinished backup; remove it and make it again",
+                         path_.string());
     case StoreState::created:
       break;
   }
   if (slots.newest() == nullptr) {
     return base::failf(ErrorCode::corruption,
-                       "{} has no valid header although the store was in use; restore a backup, or run: mentedb salvage --dir '{}' DEST",
+                       "{} has no valid header although the store was in use; restore a backup, or run: mentedb "
+                       "salvage --dir '{}' DEST",
                        log_->path(), path_.string());
   }
   return false;
@@ -193,9 +200,11 @@ Result<void> Store::create() {
 Result<void> Store::map_store() {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
   if (size < format::kFirstGroupOffset) {
-    return base::failf(ErrorCode::corruption, "{} is cut short at {} bytes; restore a backup", pages_file_->path(), size);
+    return base::failf(ErrorCode::corruption, "{} is cut short at {} bytes; restore a backup", pages_file_->path(),
+                       size);
   }
-  MENTEDB_TRY_ASSIGN(auto mapping, pages_file_->map(format::kSharedWordsOffset, base::kBlockBytes, !options_.read_only));
+  MENTEDB_TRY_ASSIGN(auto mapping,
+                     pages_file_->map(format::kSharedWordsOffset, base::kBlockBytes, !options_.read_only));
   MENTEDB_TRY(mapping->populate(0, base::kBlockBytes));
   words_ = std::make_unique<pages::SharedWords>(std::move(mapping), superblock_.seed);
   const format::Geometry geometry(superblock_.page_bytes);
@@ -218,9 +227,10 @@ Result<void> Store::self_test() {
   MENTEDB_TRY_ASSIGN(const bool taken_twice, other->try_lock());
   if (taken_twice) {
     other->unlock();
-    return base::failf(ErrorCode::unsupported_filesystem,
-                       "two descriptors of {} can be locked at once on this file system; use a local directory, or set single_process",
-                       log_->path());
+    return base::failf(
+        ErrorCode::unsupported_filesystem,
+        "two descriptors of {} can be locked at once on this file system; use a local directory, or set single_process",
+        log_->path());
   }
   if (options_.read_only) return {};
   std::uint64_t word = 0;
@@ -228,7 +238,8 @@ Result<void> Store::self_test() {
   MENTEDB_TRY(pages_file_->write_at(pages::SharedWords::self_test_offset(), std::as_bytes(std::span(&word, 1))));
   if (words_->self_test_word() == word) return {};
   return base::failf(ErrorCode::unsupported_filesystem,
-                     "a write to {} is not seen through a mapping of it on this file system; use a local directory, or set single_process",
+                     "a write to {} is not seen through a mapping of it on this file system; use a local directory, or "
+                     "set single_process",
                      pages_file_->path());
 }
 

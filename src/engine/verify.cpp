@@ -23,7 +23,8 @@ using format::Entry;
 using format::EntryType;
 using format::Geometry;
 
-constexpr std::string_view kHealOrSalvage = "run mentedb recover, which heals it if the log still has it; else restore a backup, or run mentedb salvage";
+constexpr std::string_view kHealOrSalvage =
+    "run mentedb recover, which heals it if the log still has it; else restore a backup, or run mentedb salvage";
 
 class Verifier {
  public:
@@ -49,7 +50,8 @@ class Verifier {
 
   std::string name_of(vfs::File& file) const { return std::filesystem::path(file.path()).filename().string(); }
   void problem(vfs::File& file, std::uint64_t offset, std::uint64_t page, std::string message) {
-    report_.problems.push_back({.file = name_of(file), .offset = offset, .page = PageId{page}, .message = std::move(message)});
+    report_.problems.push_back(
+        {.file = name_of(file), .offset = offset, .page = PageId{page}, .message = std::move(message)});
   }
   // Damage of a page, unless an operation that is not redone yet explains it.
   void page_problem(std::uint64_t page, std::uint64_t offset, std::uint64_t pages, const std::string& what) {
@@ -80,7 +82,9 @@ void Verifier::check_log() {
     return;
   }
   for (std::size_t i = 0; i < 2; ++i) {
-    if (slots->damaged[i]) problem(store_.log_file(), i * format::kLogSlotBytes, 0, fmt::format("header slot {} does not verify; {}", i, kHealOrSalvage));
+    if (slots->damaged[i])
+      problem(store_.log_file(), i * format::kLogSlotBytes, 0,
+              fmt::format("header slot {} does not verify; {}", i, kHealOrSalvage));
   }
   const format::LogSlot* newest = slots->newest();
   if (newest == nullptr) {
@@ -91,20 +95,24 @@ void Verifier::check_log() {
     problem(store_.log_file(), 0, 0, "the log belongs to another store than pages.db; restore both from one backup");
     return;
   }
-  const auto end = store_.log().walk(*newest, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) -> Result<void> {
-    ++report_.log_batches_checked;
-    format::OperationReader reader(batch);
-    while (const auto operation = reader.next()) {
-      for (std::uint64_t i = 0; i < operation->header.run_pages; ++i) logged_[operation->header.page + i] = operation->lsn;
-      if (!format::is_memory_put(operation->header.type)) continue;
-      const auto node = format::decode_node(operation->payload);
-      if (!node || node->id.bytes != operation->header.memory_id) {
-        problem(store_.log_file(), offset, operation->header.page, "a logged memory does not decode; run mentedb salvage");
-      }
-    }
-    if (reader.is_damaged()) problem(store_.log_file(), offset, 0, "the operations of a batch make no sense; run mentedb salvage");
-    return {};
-  });
+  const auto end = store_.log().walk(
+      *newest, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) -> Result<void> {
+        ++report_.log_batches_checked;
+        format::OperationReader reader(batch);
+        while (const auto operation = reader.next()) {
+          for (std::uint64_t i = 0; i < operation->header.run_pages; ++i)
+            logged_[operation->header.page + i] = operation->lsn;
+          if (!format::is_memory_put(operation->header.type)) continue;
+          const auto node = format::decode_node(operation->payload);
+          if (!node || node->id.bytes != operation->header.memory_id) {
+            problem(store_.log_file(), offset, operation->header.page,
+                    "a logged memory does not decode; run mentedb salvage");
+          }
+        }
+        if (reader.is_damaged())
+          problem(store_.log_file(), offset, 0, "the operations of a batch make no sense; run mentedb salvage");
+        return {};
+      });
   if (!end) {
     problem(store_.log_file(), 0, 0, end.error().message);
     return;
@@ -116,12 +124,16 @@ void Verifier::check_log() {
   if (redone_) return;
   if (hint && (hint->epoch > tail_.epoch || (hint->epoch == tail_.epoch && hint->next_lsn > tail_.next_lsn))) {
     problem(store_.log_file(), tail_.offset, 0,
-            fmt::format("the log ends here although operations up to LSN {} were committed; restore a backup, or run mentedb salvage", hint->next_lsn - 1));
+            fmt::format("the log ends here although operations up to LSN {} were committed; restore a backup, or run "
+                        "mentedb salvage",
+                        hint->next_lsn - 1));
   }
   const auto behind = store_.log().find_batch_behind(*newest, tail_);
   if (behind && *behind) {
-    problem(store_.log_file(), tail_.offset, 0,
-            fmt::format("a batch is damaged: a complete one follows at byte {}; restore a backup, or run mentedb salvage", **behind));
+    problem(
+        store_.log_file(), tail_.offset, 0,
+        fmt::format("a batch is damaged: a complete one follows at byte {}; restore a backup, or run mentedb salvage",
+                    **behind));
   }
 }
 
@@ -129,11 +141,13 @@ void Verifier::check_memory(std::uint64_t page, const Entry& entry, const RawSto
   ++report_.memories_checked;
   const auto node = format::decode_node(run.payload);
   if (!node) {
-    page_problem(page, store_.geometry().page_offset(page), run.header.run_pages, "the memory does not decode: " + node.error().message);
+    page_problem(page, store_.geometry().page_offset(page), run.header.run_pages,
+                 "the memory does not decode: " + node.error().message);
     return;
   }
   if (node->id.bytes != entry.id) {
-    page_problem(page, store_.geometry().page_offset(page), run.header.run_pages, "the page holds another memory than its directory entry says");
+    page_problem(page, store_.geometry().page_offset(page), run.header.run_pages,
+                 "the page holds another memory than its directory entry says");
   }
 }
 
@@ -143,7 +157,8 @@ void Verifier::check_slack(std::uint64_t page, const format::RunHeader& header) 
   std::vector<std::byte> slack(total - used);
   const bool whole = store_.read(store_.pages_file(), store_.geometry().page_offset(page) + used, slack);
   if (whole && std::ranges::all_of(slack, [](std::byte b) { return b == std::byte{0}; })) return;
-  page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages, "the bytes behind the data are not zero");
+  page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages,
+               "the bytes behind the data are not zero");
 }
 
 std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
@@ -153,10 +168,11 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
     page_problem(page, geometry.page_offset(page), entry.run_pages, "the page's checksum does not hold");
   } else if (run->header.lsn != entry.lsn || run->header.run_pages != entry.run_pages) {
     page_problem(page, geometry.page_offset(page), entry.run_pages,
-                 fmt::format("the page has LSN {} and {} pages, its directory entry LSN {} and {}", run->header.lsn, run->header.run_pages,
-                             entry.lsn, entry.run_pages));
+                 fmt::format("the page has LSN {} and {} pages, its directory entry LSN {} and {}", run->header.lsn,
+                             run->header.run_pages, entry.lsn, entry.run_pages));
   } else if (run->header.type != (format::is_memory(entry.type) ? format::RunType::memory : format::RunType::raw)) {
-    page_problem(page, geometry.page_offset(page), entry.run_pages, "the page is of another type than its directory entry says");
+    page_problem(page, geometry.page_offset(page), entry.run_pages,
+                 "the page is of another type than its directory entry says");
   } else {
     check_slack(page, run->header);
     if (format::is_memory(entry.type)) check_memory(page, entry, *run);
@@ -165,7 +181,8 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
     const auto interior = store_.read_entry(page + i);
     if (!interior) continue;  // reported when its turn comes
     if (interior->type == EntryType::interior && interior->run_pages == i && interior->lsn == entry.lsn) continue;
-    page_problem(page + i, geometry.entry_offset(page + i), 1, fmt::format("the page lies inside the run of page {}, but its entry says otherwise", page));
+    page_problem(page + i, geometry.entry_offset(page + i), 1,
+                 fmt::format("the page lies inside the run of page {}, but its entry says otherwise", page));
   }
   if (format::is_memory(entry.type)) {
     const auto [place, fresh] = live_.try_emplace(MemoryId{entry.id}, Live{.page = page, .lsn = entry.lsn});
@@ -181,15 +198,18 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
 void Verifier::check_freed(std::uint64_t page, const Entry& entry) {
   const auto run = store_.read_run(page, buffer_);
   if (run && run->header.type == format::RunType::free && run->header.lsn == entry.lsn) return;
-  page_problem(page, store_.geometry().page_offset(page), 1, "the directory says that the page was freed, the page does not");
+  page_problem(page, store_.geometry().page_offset(page), 1,
+               "the directory says that the page was freed, the page does not");
 }
 
 void Verifier::check_pages() {
   const auto size = store_.pages_file().size_bytes();
   const std::uint64_t expected = store_.geometry().file_bytes(tail_.counters.page_count);
   if (!size || *size < expected) {
-    problem(store_.pages_file(), size ? *size : 0, 0,
-            fmt::format("the file is cut short: it should have at least {} bytes; restore a backup, or run mentedb salvage", expected));
+    problem(
+        store_.pages_file(), size ? *size : 0, 0,
+        fmt::format("the file is cut short: it should have at least {} bytes; restore a backup, or run mentedb salvage",
+                    expected));
   }
   std::uint64_t used_pages = 0;
   std::uint64_t highest_used = 0;
@@ -203,14 +223,16 @@ void Verifier::check_pages() {
       continue;
     }
     if (entry->lsn >= tail_.next_lsn) {
-      page_problem(page, store_.geometry().entry_offset(page), 1, fmt::format("the entry has LSN {}, the log ends at {}", entry->lsn, tail_.next_lsn - 1));
+      page_problem(page, store_.geometry().entry_offset(page), 1,
+                   fmt::format("the entry has LSN {}, the log ends at {}", entry->lsn, tail_.next_lsn - 1));
     }
     if (entry->lsn != 0) highest_used = page;
     if (format::is_head(entry->type)) {
       run_end = page + check_run(page, *entry);
       used_pages += entry->run_pages;
     } else if (entry->type == EntryType::interior && page >= run_end) {
-      page_problem(page, store_.geometry().entry_offset(page), 1, "the entry says that the page lies inside a run, but no run covers it");
+      page_problem(page, store_.geometry().entry_offset(page), 1,
+                   "the entry says that the page lies inside a run, but no run covers it");
     } else if (entry->type == EntryType::deleted || entry->type == EntryType::moved) {
       check_freed(page, *entry);
     }
@@ -223,8 +245,10 @@ void Verifier::check_counters(std::uint64_t used_pages, std::uint64_t highest_us
   if (!redone_ || !report_.problems.empty()) return;  // explained already
   if (counted.used_pages != used_pages || counted.memory_count != live_.size() || counted.high_water < highest_used) {
     problem(store_.log_file(), 0, 0,
-            fmt::format("the log counts {} used pages, {} memories and a high-water mark of {}; the directory has {}, {} and {}; run mentedb salvage",
-                        counted.used_pages, counted.memory_count, counted.high_water, used_pages, live_.size(), highest_used));
+            fmt::format("the log counts {} used pages, {} memories and a high-water mark of {}; the directory has {}, "
+                        "{} and {}; run mentedb salvage",
+                        counted.used_pages, counted.memory_count, counted.high_water, used_pages, live_.size(),
+                        highest_used));
   }
 }
 
@@ -232,7 +256,10 @@ void Verifier::check_index() {
   if (!redone_) return;  // the next opener brings it up to date
   const std::string name = format::index_file_name(store_.index_number());
   const auto index_problem = [&](std::uint64_t offset, const std::string& what) {
-    report_.problems.push_back({.file = name, .offset = offset, .page = PageId{0}, .message = what + "; run mentedb recover, which rebuilds it"});
+    report_.problems.push_back({.file = name,
+                                .offset = offset,
+                                .page = PageId{0},
+                                .message = what + "; run mentedb recover, which rebuilds it"});
   };
   const auto file = store_.directory().open(name, vfs::OpenMode::read_only, false);
   if (!file) {
@@ -266,7 +293,8 @@ void Verifier::check_index() {
       there = slot == format::make_slot(hash.fingerprint, place.page);
     }
     found += there ? 1 : 0;
-    if (!there) index_problem(0, fmt::format("memory {} on page {} is not in the id index", id.to_string(), place.page));
+    if (!there)
+      index_problem(0, fmt::format("memory {} on page {} is not in the id index", id.to_string(), place.page));
   }
   std::uint64_t filled = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -274,15 +302,17 @@ void Verifier::check_index() {
     ++filled;
   }
   if (filled > found && found == live_.size()) {
-    index_problem(format::kIndexSlotsOffset, fmt::format("{} slots of the id index lead to pages that hold no memory", filled - found));
+    index_problem(format::kIndexSlotsOffset,
+                  fmt::format("{} slots of the id index lead to pages that hold no memory", filled - found));
   }
 }
 
 VerifyReport Verifier::run() {
   if (store_.superblock().state != format::StoreState::created) {
     problem(store_.pages_file(), 0, 0,
-            store_.superblock().state == format::StoreState::copying ? "an unfinished backup; remove the directory and make it again"
-                                                                     : "an unfinished store without memories; open it, or remove the directory");
+            store_.superblock().state == format::StoreState::copying
+                ? "an unfinished backup; remove the directory and make it again"
+                : "an unfinished store without memories; open it, or remove the directory");
     return std::move(report_);
   }
   check_log();
@@ -290,18 +320,21 @@ VerifyReport Verifier::run() {
   check_pages();
   check_index();
   if (!redone_) {
-    report_.notes.push_back(fmt::format("the last batch of {} may not be redone yet ({} pages differ); the next open or write completes it",
-                                        name_of(store_.log_file()), unredone_));
+    report_.notes.push_back(
+        fmt::format("the last batch of {} may not be redone yet ({} pages differ); the next open or write completes it",
+                    name_of(store_.log_file()), unredone_));
   }
   return std::move(report_);
 }
 
 }  // namespace
 
-Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path, std::chrono::milliseconds lock_timeout) {
+Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path,
+                                      std::chrono::milliseconds lock_timeout) {
   const auto damaged_file = [](const Error& error) {
     VerifyReport report;
-    report.problems.push_back({.file = std::string(kPagesName), .offset = 0, .page = PageId{0}, .message = error.message});
+    report.problems.push_back(
+        {.file = std::string(kPagesName), .offset = 0, .page = PageId{0}, .message = error.message});
     return report;
   };
   auto store = RawStore::open(vfs, path);
@@ -315,7 +348,8 @@ Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path
   StoreLock lock(vfs, (*store)->log_file());
   const auto hold = lock.acquire(lock_timeout);
   if (!hold) {
-    report.notes.push_back(fmt::format("the store is busy, so what was found may be a write under way: {}", hold.error().message));
+    report.notes.push_back(
+        fmt::format("the store is busy, so what was found may be a write under way: {}", hold.error().message));
     return report;
   }
   MENTEDB_TRY((*store)->refresh());

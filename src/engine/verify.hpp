@@ -11,6 +11,7 @@
 
 namespace mentedb::engine {
 
-Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path, std::chrono::milliseconds lock_timeout);
+Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path,
+                                      std::chrono::milliseconds lock_timeout);
 
 }  // namespace mentedb::engine

@@ -60,7 +60,8 @@ std::optional<BatchHeader> parse_batch_header(std::span<const std::byte> block, 
 
 bool batch_verifies(std::span<const std::byte> batch, std::uint64_t seed) {
   const auto header = base::read_struct<BatchHeader>(batch);
-  return header.bytes == batch.size() && base::checksum(batch.subspan(sizeof(header.checksum)), seed) == header.checksum;
+  return header.bytes == batch.size() &&
+         base::checksum(batch.subspan(sizeof(header.checksum)), seed) == header.checksum;
 }
 
 OperationReader::OperationReader(std::span<const std::byte> batch) : batch_(batch), position_(sizeof(BatchHeader)) {

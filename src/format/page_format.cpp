@@ -37,7 +37,8 @@ void seal_run_header(RunHeader& header, std::span<const std::byte> payload, std:
   header.checksum = run_checksum(header, payload, seed);
 }
 
-std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std::uint64_t page, std::uint32_t page_bytes) {
+std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std::uint64_t page,
+                                          std::uint32_t page_bytes) {
   if (bytes.size() < sizeof(RunHeader)) return std::nullopt;
   const auto header = base::read_struct<RunHeader>(bytes);
   const bool known = header.type >= RunType::free && header.type <= RunType::raw;
@@ -57,7 +58,8 @@ void encode_entry(const Entry& entry, std::uint64_t page, std::uint64_t seed, st
   base::write_struct(out, 0, raw);
 }
 
-std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page, std::uint64_t seed) {
+std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page,
+                                  std::uint64_t seed) {
   const auto raw = base::read_struct<RawEntry>(bytes);
   if (raw.type < EntryType::free || raw.type > EntryType::interior || raw.check != check_of(raw, page, seed)) {
     return std::nullopt;

@@ -35,7 +35,8 @@ constexpr std::uint64_t pages_for_payload(std::uint64_t payload_bytes, std::uint
 /// Fills in the checksum. `payload` is header.payload_bytes long.
 void seal_run_header(RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed);
 /// The header when its fields are possible for a run that starts at `page`; says nothing about the checksum.
-std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std::uint64_t page, std::uint32_t page_bytes);
+std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std::uint64_t page,
+                                          std::uint32_t page_bytes);
 bool run_verifies(const RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed);
 
 enum class EntryType : std::uint8_t {
@@ -49,7 +50,9 @@ enum class EntryType : std::uint8_t {
 };
 
 constexpr bool is_free(EntryType type) { return type <= EntryType::moved; }
-constexpr bool is_memory(EntryType type) { return type == EntryType::memory_stored || type == EntryType::memory_updated; }
+constexpr bool is_memory(EntryType type) {
+  return type == EntryType::memory_stored || type == EntryType::memory_updated;
+}
 constexpr bool is_head(EntryType type) { return is_memory(type) || type == EntryType::raw; }
 
 /// One page's entry in the directory, decoded.
@@ -63,6 +66,7 @@ struct Entry {
 
 void encode_entry(const Entry& entry, std::uint64_t page, std::uint64_t seed, std::span<std::byte, kEntryBytes> out);
 /// Nothing when the entry does not verify.
-std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page, std::uint64_t seed);
+std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page,
+                                  std::uint64_t seed);
 
 }  // namespace mentedb::format

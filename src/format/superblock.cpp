@@ -27,7 +27,8 @@ void encode_superblock(const Superblock& superblock, std::span<std::byte> block)
 
 Result<Superblock> decode_superblock(std::span<const std::byte> block, const std::string& path) {
   if (block.size() < sizeof(Superblock)) {
-    return base::failf(ErrorCode::corruption, "{} is cut short: it has no superblock; restore a backup, or run mentedb salvage", path);
+    return base::failf(ErrorCode::corruption,
+                       "{} is cut short: it has no superblock; restore a backup, or run mentedb salvage", path);
   }
   const auto superblock = base::read_struct<Superblock>(block);
   if (base::read_struct<std::uint64_t>(block) == kOriginalMagic) {
@@ -40,14 +41,16 @@ Result<Superblock> decode_superblock(std::span<const std::byte> block, const std
     return base::failf(ErrorCode::incompatible, "{} is not a MenteDB file; choose another directory", path);
   }
   if (superblock.version > kFormatVersion) {
-    return base::failf(ErrorCode::incompatible, "{} has format version {}, this program reads up to {}; use a newer mentedb",
-                       path, superblock.version, kFormatVersion);
+    return base::failf(ErrorCode::incompatible,
+                       "{} has format version {}, this program reads up to {}; use a newer mentedb", path,
+                       superblock.version, kFormatVersion);
   }
   const bool sane = superblock.checksum == checksum_of(superblock) && superblock.version == kFormatVersion &&
                     superblock.state >= StoreState::creating && superblock.state <= StoreState::copying &&
                     is_valid_page_bytes(superblock.page_bytes) && superblock.reserved == 0;
   if (!sane) {
-    return base::failf(ErrorCode::corruption, "the superblock of {} is damaged; restore a backup, or run mentedb salvage", path);
+    return base::failf(ErrorCode::corruption,
+                       "the superblock of {} is damaged; restore a backup, or run mentedb salvage", path);
   }
   return superblock;
 }

@@ -12,13 +12,13 @@
 namespace mentedb::format {
 
 inline constexpr std::uint32_t kFormatVersion = 1;
-inline constexpr std::uint64_t kPagesMagic = 0x7042'4465'746E'654D;       // "MenteDBp"
-inline constexpr std::uint64_t kOriginalMagic = 0x4D45'4E54'4544'4231;    // pages.db of the Rust engine
+inline constexpr std::uint64_t kPagesMagic = 0x7042'4465'746E'654D;     // "MenteDBp"
+inline constexpr std::uint64_t kOriginalMagic = 0x4D45'4E54'4544'4231;  // pages.db of the Rust engine
 
 enum class StoreState : std::uint32_t {
   creating = 1,  ///< nothing was ever committed; open() starts over
   created = 2,
-  copying = 3,   ///< the destination of an unfinished backup
+  copying = 3,  ///< the destination of an unfinished backup
 };
 
 /// Lies within one 512-byte sector, so that a rewrite is all or nothing.

@@ -15,7 +15,9 @@ namespace {
 constexpr std::uint64_t slots_for(std::uint64_t ids) {
   return std::max(format::kMinIndexSlots, std::bit_ceil(2 * ids));  // at most half full when new
 }
-constexpr bool has_room(std::uint64_t used, std::uint64_t more, std::uint64_t slots) { return (used + more) * 4 <= slots * 3; }
+constexpr bool has_room(std::uint64_t used, std::uint64_t more, std::uint64_t slots) {
+  return (used + more) * 4 <= slots * 3;
+}
 
 // What redo may use up without a reservation; beyond that it rebuilds.
 constexpr bool has_slack(std::uint64_t used, std::uint64_t slots) { return used * 8 < slots * 7; }
@@ -28,18 +30,21 @@ std::uint64_t Probe::next_page() {
     ++position_;
     --left_;
     if (slot_ == format::kEmptySlot) break;
-    if (format::slot_fingerprint(slot_) == hash_.fingerprint && format::slot_page(slot_) != 0) return format::slot_page(slot_);
+    if (format::slot_fingerprint(slot_) == hash_.fingerprint && format::slot_page(slot_) != 0)
+      return format::slot_page(slot_);
   }
   left_ = 0;
   return 0;
 }
 
-IdIndex::IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool, const Identity& identity, bool writable)
+IdIndex::IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool,
+                 const Identity& identity, bool writable)
     : directory_(directory), words_(words), pool_(pool), identity_(identity), writable_(writable) {}
 
 Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) {
   const std::string name = format::index_file_name(number);
-  MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, writable_ ? vfs::OpenMode::read_write : vfs::OpenMode::read_only, false));
+  MENTEDB_TRY_ASSIGN(const auto file,
+                     directory_.open(name, writable_ ? vfs::OpenMode::read_write : vfs::OpenMode::read_only, false));
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file->size_bytes());
   std::array<std::byte, sizeof(format::IndexHeader)> bytes;
   MENTEDB_TRY_ASSIGN(const std::size_t got, file->read_at(0, bytes));
@@ -90,7 +95,8 @@ Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memo
 
 // One pass over the directory: the newest live entry of an id wins. Also brings the group LSNs up to date, which
 // are in doubt whenever the index is.
-Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t slot_count, std::uint64_t page_count, std::uint64_t& used) {
+Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t slot_count, std::uint64_t page_count,
+                                                  std::uint64_t& used) {
   std::vector<std::uint64_t> slots(slot_count, format::kEmptySlot);
   const std::uint64_t mask = slot_count - 1;
   pages::EntryReader entries(pool_, page_count);
@@ -124,7 +130,8 @@ Result<std::uint64_t> IdIndex::unused_number() {
   for (const std::string& name : names) {
     if (const auto number = format::parse_index_file_name(name)) highest = std::max(highest, *number);
   }
-  if (highest == UINT64_MAX) return base::fail(ErrorCode::corruption, "the number of the id index is used up; remove ids-*.idx and open again");
+  if (highest == UINT64_MAX)
+    return base::fail(ErrorCode::corruption, "the number of the id index is used up; remove ids-*.idx and open again");
   return highest + 1;
 }
 

@@ -78,7 +78,8 @@ class Probe {
 class IdIndex {
  public:
   /// References outlive the index. `writable` false: a table that does not fit is rebuilt in private memory.
-  IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool, const Identity& identity, bool writable);
+  IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool, const Identity& identity,
+          bool writable);
 
   /// The current table. @errors `io_error`; `not_found` when there is none that fits (only a lock holder can help)
   Result<const Table*> current();
@@ -117,10 +118,10 @@ class IdIndex {
   pages::BufferPool& pool_;
   Identity identity_;
   bool writable_;
-  std::mutex mutex_;                           ///< guards tables_
+  std::mutex mutex_;                            ///< guards tables_
   std::vector<std::unique_ptr<Table>> tables_;  ///< all that were ever current: a reader may still be in an old one
   std::atomic<const Table*> current_{nullptr};
-  const Table* private_ = nullptr;       ///< set once, before the engine is shared
+  const Table* private_ = nullptr;      ///< set once, before the engine is shared
   std::uint64_t private_replaces_ = 0;  ///< the number that the shared words had then
 };
 

@@ -33,7 +33,8 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
   return end;
 }
 
-Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, const Counters& counters, const TakenRuns& taken) {
+Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, const Counters& counters,
+                                                         const TakenRuns& taken) {
   EntryReader entries(pool_, counters.high_water);
   std::uint64_t page = words_.cursor();
   Found found{.page = page, .reuse_horizon = 0};
@@ -63,8 +64,8 @@ Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, co
 
 Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   if (last_page > format::kMaxPageCount) {
-    return base::failf(ErrorCode::capacity_exceeded, "the store is full: {} pages is the most it can have; use larger pages",
-                       format::kMaxPageCount);
+    return base::failf(ErrorCode::capacity_exceeded,
+                       "the store is full: {} pages is the most it can have; use larger pages", format::kMaxPageCount);
   }
   const std::uint64_t page_bytes = pool_.geometry().page_bytes();
   const std::uint64_t step =

@@ -23,7 +23,7 @@ class EntryReader {
   Result<std::optional<format::Entry>> at(std::uint64_t page) {
     if (page < first_ || page >= first_ + count_) MENTEDB_TRY(fill(page));
     const std::span<const std::byte, format::kEntryBytes> bytes(bytes_.data() + (page - first_) * format::kEntryBytes,
-                                                               format::kEntryBytes);
+                                                                format::kEntryBytes);
     return format::decode_entry(bytes, page, pool_.seed());
   }
 

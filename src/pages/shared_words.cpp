@@ -85,7 +85,9 @@ void SharedWords::raise_poison_generation() { mapping_->store(kPoisonGeneration,
 bool SharedWords::sync_pending() const { return mapping_->load(kSyncPending) != 0; }
 void SharedWords::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
 
-std::uint64_t SharedWords::reuse_horizon() const { return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_); }
+std::uint64_t SharedWords::reuse_horizon() const {
+  return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_);
+}
 void SharedWords::raise_reuse_horizon(std::uint64_t lsn) {
   if (mapping_->load(kReuseHorizon) < lsn) mapping_->store(kReuseHorizon, lsn);
 }

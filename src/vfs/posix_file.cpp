@@ -31,13 +31,13 @@ PosixFile::~PosixFile() {
 }
 
 Result<FileId> PosixFile::id() const {
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
   return FileId{status.st_dev, status.st_ino};
 }
 
 Result<std::uint64_t> PosixFile::size_bytes() const {
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
   return static_cast<std::uint64_t>(status.st_size);
 }
@@ -128,10 +128,9 @@ Result<void> PosixFile::lock() {
 void PosixFile::unlock() { flock(descriptor_, LOCK_UN); }
 
 std::string PosixFile::lock_holder() const {
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor_, &status) != 0) return {};
-  const std::string wanted =
-      fmt::format("{:02x}:{:02x}:{}", major(status.st_dev), minor(status.st_dev), status.st_ino);
+  const std::string wanted = fmt::format("{:02x}:{:02x}:{}", major(status.st_dev), minor(status.st_dev), status.st_ino);
   std::ifstream locks("/proc/locks");
   for (std::string line; std::getline(locks, line);) {
     std::istringstream words(line);

@@ -84,16 +84,17 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   }
   if (descriptor < 0) descriptor = open_at(descriptor_, file_name.c_str(), flags);
   if (descriptor < 0) return errno_error(errno, "open", path);
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
-    return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it or choose another directory", path);
+    return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it or choose another directory",
+                       path);
   }
   return std::make_unique<PosixFile>(descriptor, path, is_direct);
 }
 
 Result<FileId> PosixDirectory::id_of(std::string_view name) const {
-  struct stat status {};
+  struct stat status{};
   const std::string path = path_of(name);
   if (stat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
   return FileId{status.st_dev, status.st_ino};
@@ -131,7 +132,7 @@ Result<std::vector<std::string>> PosixDirectory::list() const {
 }
 
 std::optional<std::string> PosixDirectory::unsupported_reason() const {
-  struct statfs status {};
+  struct statfs status{};
   if (fstatfs(descriptor_, &status) != 0) return std::nullopt;
   return unsupported_filesystem_reason(static_cast<std::uint32_t>(status.f_type));
 }
@@ -179,7 +180,7 @@ Result<void> make_directory(const std::filesystem::path& path, bool& made) {
 }
 
 Result<void> make_directories(const std::filesystem::path& path) {
-  struct stat status {};
+  struct stat status{};
   if (stat(path.c_str(), &status) == 0) return {};
   if (path.has_parent_path() && path.parent_path() != path) MENTEDB_TRY(make_directories(path.parent_path()));
   bool made = false;
@@ -192,7 +193,7 @@ Result<std::unique_ptr<Directory>> PosixVfs::open_directory(const std::filesyste
   const int descriptor = open_at(AT_FDCWD, full.c_str(), O_RDONLY | O_DIRECTORY);
   if (descriptor < 0) return errno_error(errno, "open the directory", full.string());
   auto directory = std::make_unique<PosixDirectory>(descriptor, full.string());
-  struct stat status {};
+  struct stat status{};
   if (fstat(descriptor, &status) != 0) return errno_error(errno, "look at", full.string());
   if ((status.st_mode & S_IWOTH) != 0) {
     return base::failf(ErrorCode::permission_denied,

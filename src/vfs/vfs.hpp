@@ -103,7 +103,7 @@ class File {
 
   /// Maps [offset, offset + length); offset is a multiple of 4,096.
   [[nodiscard]] virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t length,
-                                                            bool writable) = 0;
+                                                             bool writable) = 0;
 };
 
 enum class OpenMode {
@@ -145,7 +145,7 @@ class Vfs {
   /// Opens a directory. With `create` it is made when missing (mode 0700) and its name made durable.
   /// @errors `not_found`, `invalid_argument` (no directory), `permission_denied`, `read_only`, `io_error`
   [[nodiscard]] virtual Result<std::unique_ptr<Directory>> open_directory(const std::filesystem::path& path,
-                                                                         bool create) = 0;
+                                                                          bool create) = 0;
   /// Makes a directory that must not exist. @errors `already_exists`, as above
   [[nodiscard]] virtual Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) = 0;
   [[nodiscard]] virtual std::chrono::microseconds now() const = 0;  ///< monotonic

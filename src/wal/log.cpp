@@ -56,8 +56,8 @@ Result<std::span<const std::byte>> Log::read_batch(std::uint64_t offset, std::ui
     MENTEDB_TRY_ASSIGN(bytes, read(offset, header->bytes));
     if (format::batch_verifies(bytes, seed)) return bytes;
   }
-  return base::failf(ErrorCode::corruption, "the batch at byte {} of {} changed while it was replayed; check the disk", offset,
-                     file_.path());
+  return base::failf(ErrorCode::corruption, "the batch at byte {} of {} changed while it was replayed; check the disk",
+                     offset, file_.path());
 }
 
 Result<WalkEnd> Log::walk(const format::LogSlot& slot, const Visitor& visit) {

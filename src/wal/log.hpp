@@ -46,7 +46,8 @@ struct WalkEnd {
 
 class Log {
  public:
-  using Visitor = std::function<Result<void>(std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte>)>;
+  using Visitor =
+      std::function<Result<void>(std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte>)>;
 
   /// `file` outlives the log.
   explicit Log(vfs::File& file) : file_(file) {}
@@ -89,7 +90,8 @@ class Log {
 
  private:
   // Makes [offset, offset + length) available in buffer_ and returns it; shorter at the end of the file.
-  Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead = kReadAheadBytes);
+  Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length,
+                                          std::uint64_t ahead = kReadAheadBytes);
   static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
   Result<void> write_slot(const format::LogSlot& slot);
 
