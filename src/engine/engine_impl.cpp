@@ -95,9 +95,10 @@ Result<void> StorageEngine::Impl::close() {
   if (engine::CallGate::inside_a_call()) {
     return base::fail(ErrorCode::invalid_argument, "close() cannot be called from a callback of the engine");
   }
-  if (!gate_.close()) return {};
+  const bool is_forked = vfs_.process_token() != process_token_;
+  if (!gate_.close(!is_forked)) return {};
   Result<void> result;
-  if (vfs_.process_token() == process_token_) result = final_checkpoint();
+  if (!is_forked) result = final_checkpoint();
   store_.store(nullptr);
   stores_.clear();
   return result;
