@@ -134,13 +134,16 @@ Result<Store::Recovered> Store::redo(Redo how) {
   }
   if (check_only) {
     words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
-  } else {
+  } else if (words_->page_count() < end.tail.counters.page_count) {
     words_->publish_page_count(end.tail.counters.page_count);
   }
   const bool proven = hint && *hint == end.tail;
   if (!proven) MENTEDB_TRY(check_log_is_whole(slots, end, hint));
   // Not earlier: a hint that proves damage has to be there for the next opener, too.
-  if (!check_only) words_->invalidate_hint();
+  if (!check_only) {
+    words_->invalidate_hint();
+    words_->publish_page_count(end.tail.counters.page_count);
+  }
   if (!proven && !check_only) {
     if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
   }
@@ -169,6 +172,9 @@ Result<Store::Recovered> Store::redo(Redo how) {
 }
 
 Result<void> Store::recover(Hold& hold) {
+  if (options_.read_only) {
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover", path_.string());
+  }
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));
   hold.tail = recovered.tail;

@@ -35,13 +35,15 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
 
 Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, const Counters& counters,
                                                          const TakenRuns& taken) {
-  EntryReader entries(pool_, counters.high_water);
+  // What the open batch made the file grow by is not published yet, and nothing in it was freed.
+  const std::uint64_t last_page = std::min(counters.high_water, words_.page_count());
+  EntryReader entries(pool_, last_page);
   std::uint64_t page = words_.cursor();
   Found found{.page = page, .reuse_horizon = 0};
   const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
-  std::uint64_t budget = std::min(kSweepBase + kSweepPerPage * count, counters.high_water);
+  std::uint64_t budget = std::min(kSweepBase + kSweepPerPage * count, last_page);
   for (; budget > 0; --budget) {
-    if (page == 0 || page > counters.high_water) start_run(page = 1);
+    if (page == 0 || page > last_page) start_run(page = 1);
     if (Geometry::index_in_group(page) == 0) start_run(page);  // a run never crosses a group
     MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
     ++page;
@@ -73,7 +75,6 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   const std::uint64_t target = std::min(std::max(last_page, counters.page_count + step), format::kMaxPageCount);
   MENTEDB_TRY(file_.grow(counters.page_count, target));
   counters.page_count = target;
-  words_.publish_page_count(target);
   return {};
 }
 

@@ -51,5 +51,17 @@ TEST(AlignedBuffer, IsAlignedAndNeverShrinks) {
   }
 }
 
+TEST(AlignedBuffer, IsEmptyAfterAMove) {
+  // It once kept its size: a thread that had read a memory above 1 MiB crashed at its next read.
+  AlignedBuffer buffer(5000);
+  AlignedBuffer other = std::move(buffer);
+  EXPECT_EQ(buffer.size_bytes(), 0U);  // NOLINT(bugprone-use-after-move)
+  buffer.reserve(10);
+  EXPECT_NE(buffer.data(), nullptr);
+  buffer = std::move(other);
+  EXPECT_EQ(other.size_bytes(), 0U);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(buffer.size_bytes(), 8192U);
+}
+
 }  // namespace
 }  // namespace mentedb::base

@@ -19,7 +19,12 @@ class AllocatorTest : public test::PagesFixture {
  protected:
   explicit AllocatorTest(const mentedb::testing::SimDiskOptions& options = {}) : PagesFixture(options) {}
 
-  std::uint64_t allocate(std::uint64_t count) { return must(allocator.allocate(count, counters, taken)); }
+  /// Publishes growth at once, as a commit does.
+  std::uint64_t allocate(std::uint64_t count) {
+    const std::uint64_t page = must(allocator.allocate(count, counters, taken));
+    words.publish_page_count(counters.page_count);
+    return page;
+  }
 
   /// `count` pages that were used once and are free again, with nothing above them.
   void freed_pages(std::uint64_t count) {
@@ -211,6 +216,14 @@ TEST_F(AllocatorTest, AFullDiskIsNoSpaceAndChangesNothing) {
   const Counters before = counters;
   EXPECT_TRUE(is_error(allocator.allocate(1, counters, taken), ErrorCode::no_space));
   EXPECT_EQ(counters, before);
+}
+
+TEST_F(AllocatorTest, GrowthIsNotPublishedAndNotSweptBeforeTheCommit) {
+  const std::uint64_t first = must(allocator.allocate(10, counters, taken));
+  EXPECT_EQ(words.page_count(), 0U);
+  counters.used_pages -= 10;  // the batch frees what it has just stored
+  EXPECT_EQ(must(allocator.allocate(5, counters, taken)), first + 10);
+  EXPECT_EQ(words.page_count(), 0U);
 }
 
 TEST_F(AllocatorTest, FragmentedSpaceIsFoundAgain) {
