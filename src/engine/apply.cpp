@@ -97,7 +97,10 @@ bool Applier::entries_current(std::uint64_t page, std::uint32_t count, std::uint
 
 bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
   const auto run = pool_.read_run(page, scratch_);
-  return run && *run && (*run)->header.lsn >= lsn;
+  if (!run || !*run || (*run)->header.lsn < lsn) return false;
+  if ((*run)->header.type == format::RunType::free) return true;
+  const auto clean = pool_.slack_is_zero((*run)->header, scratch_);
+  return clean && *clean;
 }
 
 Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload,

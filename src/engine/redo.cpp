@@ -118,7 +118,6 @@ Result<Store::Recovered> Store::redo(Redo how) {
   }
   slot_ = *newest;
   const auto hint = words_->hint();
-  if (!check_only) words_->invalidate_hint();
 
   LoggedOperations logged;
   MENTEDB_TRY_ASSIGN(const wal::WalkEnd end, log_->walk(slot_, [&](std::uint64_t offset, const format::BatchHeader&,
@@ -138,11 +137,12 @@ Result<Store::Recovered> Store::redo(Redo how) {
   } else {
     words_->publish_page_count(end.tail.counters.page_count);
   }
-  if (const bool proven = hint && *hint == end.tail; !proven) {
-    MENTEDB_TRY(check_log_is_whole(slots, end, hint));
-    if (!check_only) {
-      if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
-    }
+  const bool proven = hint && *hint == end.tail;
+  if (!proven) MENTEDB_TRY(check_log_is_whole(slots, end, hint));
+  // Not earlier: a hint that proves damage has to be there for the next opener, too.
+  if (!check_only) words_->invalidate_hint();
+  if (!proven && !check_only) {
+    if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
   }
   if (const std::size_t other = 1 - slot_.epoch % 2; slots.damaged[other] && !check_only) {
     MENTEDB_TRY(log_->ensure_slot_durable(slot_));

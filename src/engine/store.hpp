@@ -48,8 +48,12 @@ struct Location {
 
 class Store {
  public:
+  /// What to do about files that are not there. A read-only engine never creates any.
+  enum class Missing { create, refuse };
+
   /// See StorageEngine::open.
-  static Result<std::unique_ptr<Store>> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options);
+  static Result<std::unique_ptr<Store>> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options,
+                                             Missing missing = Missing::create);
   ~Store();
 
   // ---- the lock (store.cpp)
@@ -105,7 +109,7 @@ class Store {
   index::IdIndex& index() { return *index_; }
 
  private:
-  Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options);
+  Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options, Missing missing);
 
   // store_open.cpp
   Result<void> open_files(StoreLock::Hold& hold);
@@ -139,6 +143,7 @@ class Store {
   vfs::Vfs& vfs_;
   std::filesystem::path path_;
   Options options_;
+  bool may_create_;
   std::unique_ptr<vfs::Directory> directory_;
   std::unique_ptr<vfs::File> log_file_;
   std::unique_ptr<vfs::File> pages_file_;
