@@ -42,9 +42,11 @@ class CallGate {
     return Pass(&counter);
   }
 
-  /// True for the one caller that closes the gate; it returns when nobody is inside.
-  bool close() {
+  /// True for the one caller that closes the gate; it returns when nobody is inside, or at once when nobody who is
+  /// inside can ever leave (the threads of the parent, in a forked child).
+  bool close(bool wait_for_calls) {
     if (closed_.exchange(true)) return false;
+    if (!wait_for_calls) return true;
     for (const Lane& lane : lanes_) {
       while (lane.inside.load(std::memory_order_acquire) != 0)
         std::this_thread::sleep_for(std::chrono::microseconds(50));

@@ -29,11 +29,10 @@ bool StorageEngine::Impl::in_transaction() const { return transaction_engine == 
 Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason) {
   const std::lock_guard guard(stores_mutex_);
   if (stores_.back().get() != &replaced) return stores_.back().get();
-  auto fresh = Store::open(vfs_, replaced.path(), [&] {
-    Options options = replaced.options();
-    options.page_size_bytes = 0;
-    return options;
-  }());
+  Options options = replaced.options();
+  options.page_size_bytes = 0;
+  // What was removed or moved away is not made anew in its place.
+  auto fresh = Store::open(vfs_, replaced.path(), options, Store::Missing::refuse);
   const bool same = fresh && (*fresh)->superblock().store_id == replaced.superblock().store_id &&
                     (*fresh)->superblock().incarnation == replaced.superblock().incarnation &&
                     (*fresh)->words().committed_lsn() >= replaced.words().committed_lsn();
@@ -95,9 +94,10 @@ Result<void> StorageEngine::Impl::close() {
   if (engine::CallGate::inside_a_call()) {
     return base::fail(ErrorCode::invalid_argument, "close() cannot be called from a callback of the engine");
   }
-  if (!gate_.close()) return {};
+  const bool is_forked = vfs_.process_token() != process_token_;
+  if (!gate_.close(!is_forked)) return {};
   Result<void> result;
-  if (vfs_.process_token() == process_token_) result = final_checkpoint();
+  if (!is_forked) result = final_checkpoint();
   store_.store(nullptr);
   stores_.clear();
   return result;

@@ -118,7 +118,6 @@ Result<Store::Recovered> Store::redo(Redo how) {
   }
   slot_ = *newest;
   const auto hint = words_->hint();
-  if (!check_only) words_->invalidate_hint();
 
   LoggedOperations logged;
   MENTEDB_TRY_ASSIGN(const wal::WalkEnd end, log_->walk(slot_, [&](std::uint64_t offset, const format::BatchHeader&,
@@ -135,14 +134,18 @@ Result<Store::Recovered> Store::redo(Redo how) {
   }
   if (check_only) {
     words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
-  } else {
+  } else if (words_->page_count() < end.tail.counters.page_count) {
     words_->publish_page_count(end.tail.counters.page_count);
   }
-  if (const bool proven = hint && *hint == end.tail; !proven) {
-    MENTEDB_TRY(check_log_is_whole(slots, end, hint));
-    if (!check_only) {
-      if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
-    }
+  const bool proven = hint && *hint == end.tail;
+  if (!proven) MENTEDB_TRY(check_log_is_whole(slots, end, hint));
+  // Not earlier: a hint that proves damage has to be there for the next opener, too.
+  if (!check_only) {
+    words_->invalidate_hint();
+    words_->publish_page_count(end.tail.counters.page_count);
+  }
+  if (!proven && !check_only) {
+    if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
   }
   if (const std::size_t other = 1 - slot_.epoch % 2; slots.damaged[other] && !check_only) {
     MENTEDB_TRY(log_->ensure_slot_durable(slot_));
@@ -169,6 +172,9 @@ Result<Store::Recovered> Store::redo(Redo how) {
 }
 
 Result<void> Store::recover(Hold& hold) {
+  if (options_.read_only) {
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover", path_.string());
+  }
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));
   hold.tail = recovered.tail;

@@ -6,8 +6,11 @@
 
 namespace mentedb::engine {
 
-Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options)
-    : vfs_(vfs), path_(std::move(path)), options_(options) {}
+Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options, Missing missing)
+    : vfs_(vfs),
+      path_(std::move(path)),
+      options_(options),
+      may_create_(missing == Missing::create && !options.read_only) {}
 
 Store::~Store() = default;
 

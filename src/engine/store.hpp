@@ -48,8 +48,12 @@ struct Location {
 
 class Store {
  public:
+  /// What to do about files that are not there. A read-only engine never creates any.
+  enum class Missing { create, refuse };
+
   /// See StorageEngine::open.
-  static Result<std::unique_ptr<Store>> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options);
+  static Result<std::unique_ptr<Store>> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options,
+                                             Missing missing = Missing::create);
   ~Store();
 
   // ---- the lock (store.cpp)
@@ -77,6 +81,8 @@ class Store {
   std::uint64_t redone() const { return redone_; }
   /// Starts write-back of the pages when the log has grown enough; call without the lock.
   void write_back_early(const wal::Tail& tail);
+  /// Takes the lock and brings what the log holds into pages that are damaged.
+  Result<void> heal() { return heal(0); }
   void start_write_back() { pages_file_->start_writeback(); }
 
   // ---- reading (reader.cpp, scan.cpp), without the lock
@@ -105,7 +111,7 @@ class Store {
   index::IdIndex& index() { return *index_; }
 
  private:
-  Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options);
+  Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options, Missing missing);
 
   // store_open.cpp
   Result<void> open_files(StoreLock::Hold& hold);
@@ -139,6 +145,7 @@ class Store {
   vfs::Vfs& vfs_;
   std::filesystem::path path_;
   Options options_;
+  bool may_create_;
   std::unique_ptr<vfs::Directory> directory_;
   std::unique_ptr<vfs::File> log_file_;
   std::unique_ptr<vfs::File> pages_file_;

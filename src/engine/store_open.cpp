@@ -40,11 +40,12 @@ bool all_zero(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> Store::open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options) {
+Result<std::unique_ptr<Store>> Store::open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options,
+                                           Missing missing) {
   MENTEDB_TRY(check_options(options));
   // A store that is replaced while it is being opened is opened again; more than a few times is no accident.
   for (int attempt = 0;; ++attempt) {
-    std::unique_ptr<Store> store(new Store(vfs, path, options));
+    std::unique_ptr<Store> store(new Store(vfs, path, options, missing));
     StoreLock::Hold hold;
     auto opened = store->open_files(hold);
     if (opened) return store;
@@ -53,8 +54,7 @@ Result<std::unique_ptr<Store>> Store::open(vfs::Vfs& vfs, const std::filesystem:
 }
 
 Result<void> Store::open_files(StoreLock::Hold& hold) {
-  const bool create_missing = !options_.read_only;
-  auto directory = vfs_.open_directory(path_, create_missing);
+  auto directory = vfs_.open_directory(path_, may_create_);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
     return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path_.string());
@@ -73,7 +73,10 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
                         "/proc, or set single_process");
     }
   }
-  auto log_file = directory_->open(kLogName, create_missing ? vfs::OpenMode::create : vfs::OpenMode::read_only, true);
+  const vfs::OpenMode mode = may_create_          ? vfs::OpenMode::create
+                             : options_.read_only ? vfs::OpenMode::read_only
+                                                  : vfs::OpenMode::read_write;
+  auto log_file = directory_->open(kLogName, mode, true);
   if (!log_file) {
     if (log_file.error().code != ErrorCode::not_found) return std::unexpected(log_file.error());
     return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", directory_->path(), kLogName);
@@ -105,7 +108,7 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
 Result<void> Store::open_pages() {
   MENTEDB_TRY_ASSIGN(const bool fresh, needs_creation());
   if (fresh) {
-    if (options_.read_only) return base::failf(ErrorCode::not_found, "there is no store in {}", directory_->path());
+    if (!may_create_) return base::failf(ErrorCode::not_found, "there is no store in {}", directory_->path());
     MENTEDB_TRY(create());
   }
   if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {

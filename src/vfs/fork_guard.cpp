@@ -71,10 +71,10 @@ void register_lock_descriptor(int descriptor) {
   all.descriptors.push_back(descriptor);
 }
 
-bool unregister_lock_descriptor(int descriptor) {
+void unregister_lock_descriptor(int descriptor) {
   Registry& all = registry();
   const std::lock_guard guard(all.mutex);
-  return std::erase(all.descriptors, descriptor) > 0;
+  std::erase(all.descriptors, descriptor);
 }
 
 }  // namespace mentedb::vfs

@@ -14,7 +14,7 @@ std::uint64_t process_token();
 
 /// Descriptors that a forked child must not keep.
 void register_lock_descriptor(int descriptor);
-/// @return false in a child, where the handler has already closed it.
-bool unregister_lock_descriptor(int descriptor);
+/// Only in the process that registered it: in a child the number may stand for another file.
+void unregister_lock_descriptor(int descriptor);
 
 }  // namespace mentedb::vfs

@@ -26,8 +26,11 @@ PosixFile::PosixFile(int descriptor, std::string path, bool direct)
     : descriptor_(descriptor), path_(std::move(path)), direct_(direct) {}
 
 PosixFile::~PosixFile() {
-  // In a forked child the handler has closed a lock descriptor already, and the number may be somebody else's now.
-  if (!lock_registered_ || unregister_lock_descriptor(descriptor_)) ::close(descriptor_);
+  // In a forked child the handler has closed a lock descriptor already, and the number may be somebody else's now: even
+  // the lock of an engine that the child has opened itself.
+  if (lock_registered_ && lock_owner_ != process_token()) return;
+  if (lock_registered_) unregister_lock_descriptor(descriptor_);
+  ::close(descriptor_);
 }
 
 Result<FileId> PosixFile::id() const {
@@ -104,6 +107,7 @@ void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE
 
 void PosixFile::remember_lock() {
   if (std::exchange(lock_registered_, true)) return;
+  lock_owner_ = process_token();
   register_lock_descriptor(descriptor_);
 }
 

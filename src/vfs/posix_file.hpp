@@ -1,6 +1,7 @@
 // An open file and its mappings.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "vfs/vfs.hpp"
@@ -36,6 +37,7 @@ class PosixFile final : public File {
   std::string path_;
   bool direct_;
   bool lock_registered_ = false;
+  std::uint64_t lock_owner_ = 0;  ///< process_token of who registered it
 };
 
 }  // namespace mentedb::vfs

@@ -1,4 +1,4 @@
-// A directory for one test, removed at its end.
+// A directory on the real disk that is gone when the test ends.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +12,7 @@ class TempDirectory {
  public:
   TempDirectory() {
     std::string name = (std::filesystem::temp_directory_path() / "mentedb-test-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a directory like " + name);
     path_ = name;
   }
   ~TempDirectory() {
@@ -22,8 +22,8 @@ class TempDirectory {
   TempDirectory(const TempDirectory&) = delete;
   TempDirectory& operator=(const TempDirectory&) = delete;
 
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
 
  private:
   std::filesystem::path path_;

@@ -1,0 +1,261 @@
+// Full disks, read-only media and missing permissions, each the real thing: I11 and the errors that part 1 promises.
+#include <cstring>
+#include <fstream>
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "process/process_test.hpp"
+
+namespace mentedb::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A file system in memory, mounted for one test.
+class SmallDisk {
+ public:
+  SmallDisk(const fs::path& path, const std::string& options) : path_(path) {
+    fs::create_directory(path_);
+    mounted_ = ::mount("tmpfs", path_.c_str(), "tmpfs", 0, options.c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  bool mounted() const { return mounted_; }
+  bool make_read_only() const { return ::mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0; }
+  bool make_writable() const { return ::mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT, nullptr) == 0; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  bool mounted_ = false;
+};
+
+class Media : public testing::Test {
+ protected:
+  const ScratchDirectory scratch_;
+};
+
+// Takes all space but `leave_bytes`; removing the file gives it back.
+void fill_disk(const fs::path& file, std::uintmax_t leave_bytes) {
+  std::ofstream out(file, std::ios::binary);
+  const std::vector<char> block(64 << 10, 'x');
+  while (fs::space(file.parent_path()).available > leave_bytes + block.size()) {
+    if (!out.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) break;
+  }
+  const std::vector<char> little(4096, 'x');
+  while (fs::space(file.parent_path()).available > leave_bytes) {
+    if (!out.write(little.data(), static_cast<std::streamsize>(little.size())).flush()) break;
+  }
+}
+
+MemoryNode big_memory(std::uint64_t key) {
+  MemoryNode node;
+  node.id = memory_id(key);
+  node.content.assign(200'000, 'b');
+  return node;
+}
+
+TEST_F(Media, FullDiskKeepsEverythingAcknowledged) {
+  const SmallDisk disk(scratch_ / "disk", "size=24m");
+  if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
+  const auto store = disk.path() / "store";
+  auto engine = StorageEngine::open(store);
+  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  ActorProcess other = serving_actor(store);
+  // Small and large ones until nothing goes any more; what was acknowledged is counted.
+  std::vector<std::uint64_t> acknowledged{};
+  std::uint64_t refused = 0;
+  for (std::uint64_t key = 1'000; refused < 5 && key < 2'000; ++key) {
+    const auto stored = engine->store_memory(big_memory(key));
+    if (stored) {
+      acknowledged.push_back(key);
+      continue;
+    }
+    ++refused;
+    ASSERT_TRUE(failed_with(stored, ErrorCode::no_space));
+    EXPECT_NE(stored.error().message.find(store.string()), std::string::npos) << text_of(stored.error());
+  }
+  EXPECT_EQ(refused, 5U);
+  EXPECT_GT(acknowledged.size(), 10U);
+  const auto expect_all_there = [&](const StorageEngine& opened) {
+    for (const std::uint64_t key : acknowledged) {
+      const auto node = opened.load_memory(memory_id(key));
+      ASSERT_TRUE(succeeded(node)) << "I11: memory " << key;
+      EXPECT_EQ(*node, big_memory(key));
+    }
+    EXPECT_EQ(version_in(opened, 1), 1U);
+    const auto report = opened.verify();
+    ASSERT_TRUE(succeeded(report));
+    for (const Problem& problem : report->problems) ADD_FAILURE() << problem.message;
+    EXPECT_EQ(opened.stats()->memory_count, acknowledged.size() + 1);
+  };
+  expect_all_there(*engine);
+  EXPECT_EQ(other.ask("load 1"), "version 1");
+  // The last bytes, too: nothing at all can be allocated. A checkpoint needs no space, and neither does an open.
+  fill_disk(disk.path() / "ballast", 0);
+  EXPECT_TRUE(failed_with(engine->store_memory(big_memory(3'000)), ErrorCode::no_space));
+  EXPECT_TRUE(succeeded(engine->checkpoint()));
+  {
+    const auto fresh = StorageEngine::open(store);
+    ASSERT_TRUE(succeeded(fresh));
+    expect_all_there(*fresh);
+  }
+  // Deleting makes room inside the store even though the disk stays full.
+  ASSERT_TRUE(succeeded(engine->delete_memory(memory_id(acknowledged.back()))));
+  acknowledged.pop_back();
+  ASSERT_TRUE(succeeded(engine->store_memory(big_memory(4'000))));
+  acknowledged.push_back(4'000);
+  // Space again: both processes go on, nothing is poisoned.
+  fs::remove(disk.path() / "ballast");
+  ASSERT_TRUE(succeeded(engine->delete_memory(memory_id(acknowledged.front()))));
+  acknowledged.erase(acknowledged.begin());
+  EXPECT_TRUE(other.ask("update 1 2").starts_with("ok"));
+  EXPECT_EQ(version_in(*engine, 1), 2U);
+  ASSERT_TRUE(succeeded(engine->update_memory(versioned_memory(1, 1))));
+  expect_all_there(*engine);
+}
+
+TEST_F(Media, FullDiskCannotHoldANewStoreAndIsToldSo) {
+  const SmallDisk disk(scratch_ / "disk", "size=600k");
+  if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
+  EXPECT_TRUE(failed_with(StorageEngine::open(disk.path() / "store"), ErrorCode::no_space));
+  // Nothing that was left behind stands in the way once there is space.
+  ASSERT_EQ(::mount(nullptr, disk.path().c_str(), nullptr, MS_REMOUNT, "size=32m"), 0);
+  auto engine = StorageEngine::open(disk.path() / "store");
+  ASSERT_TRUE(succeeded(engine));
+  EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+}
+
+// The backup fails, says so, and leaves nothing that could pass for a store.
+TEST_F(Media, BackupOntoAFullDisk) {
+  const SmallDisk disk(scratch_ / "disk", "size=1m");
+  if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
+  auto engine = StorageEngine::open(scratch_ / "store");
+  ASSERT_TRUE(succeeded(engine));
+  for (std::uint64_t key = 1; key <= 10; ++key) ASSERT_TRUE(succeeded(engine->store_memory(big_memory(key))));
+  EXPECT_TRUE(failed_with(engine->backup(disk.path() / "copy"), ErrorCode::no_space));
+  EXPECT_FALSE(StorageEngine::open(disk.path() / "copy", {.read_only = true}));
+  EXPECT_TRUE(succeeded(engine->store_memory(big_memory(11))));
+}
+
+TEST_F(Media, ReadOnlyMedia) {
+  const SmallDisk disk(scratch_ / "disk", "size=32m");
+  if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
+  const auto store = disk.path() / "store";
+  {
+    auto engine = StorageEngine::open(store);
+    ASSERT_TRUE(succeeded(engine));
+    for (std::uint64_t key = 1; key <= 30; ++key) {
+      ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(key, 1))));
+    }
+  }
+  ASSERT_TRUE(disk.make_read_only());
+  const auto refused = StorageEngine::open(store);
+  EXPECT_TRUE(failed_with(refused, ErrorCode::read_only));
+  EXPECT_TRUE(failed_with(StorageEngine::open(disk.path() / "new"), ErrorCode::read_only));
+  {
+    auto engine = StorageEngine::open(store, {.read_only = true});
+    ASSERT_TRUE(succeeded(engine));
+    for (std::uint64_t key = 1; key <= 30; ++key) EXPECT_EQ(version_in(*engine, key), 1U);
+    EXPECT_TRUE(failed_with(engine->store_memory(versioned_memory(1, 2)), ErrorCode::read_only));
+    EXPECT_TRUE(failed_with(engine->checkpoint(), ErrorCode::read_only));
+    EXPECT_EQ(engine->scan_all_memories()->size(), 30U);
+    EXPECT_TRUE(succeeded(engine->verify()));
+    EXPECT_TRUE(succeeded(engine->backup(scratch_ / "copy")));
+    EXPECT_TRUE(succeeded(engine->close()));
+  }
+  auto copy = StorageEngine::open(scratch_ / "copy");
+  ASSERT_TRUE(succeeded(copy));
+  expect_healthy(*copy);
+  EXPECT_EQ(copy->stats()->memory_count, 30U);
+  ASSERT_TRUE(disk.make_writable());
+  auto writable = StorageEngine::open(store);
+  ASSERT_TRUE(succeeded(writable));
+  EXPECT_TRUE(succeeded(writable->store_memory(versioned_memory(1, 2))));
+}
+
+// read_only beside a live writer: it sees every commit and writes nothing.
+TEST_F(Media, ReadOnlyEngineBesideAWriter) {
+  const auto store = scratch_ / "store";
+  ActorProcess writer = serving_actor(store);
+  ASSERT_TRUE(writer.ask("store 1 1").starts_with("ok"));
+  auto engine = StorageEngine::open(store, {.read_only = true});
+  ASSERT_TRUE(succeeded(engine));
+  for (std::uint32_t version = 2; version < 30; ++version) {
+    ASSERT_TRUE(writer.ask("update 1 " + std::to_string(version)).starts_with("ok"));
+    ASSERT_TRUE(writer.ask("store " + std::to_string(100 + version) + " 1").starts_with("ok"));
+    ASSERT_EQ(version_in(*engine, 1), version) << "I4";
+    ASSERT_EQ(version_in(*engine, 100 + version), 1U) << "I4";
+    ASSERT_EQ(writer.ask("lsn"), "lsn " + std::to_string(engine->committed_lsn().value));
+    if (version % 7 == 0) {
+      ASSERT_EQ(writer.ask("checkpoint"), "ok");
+    }
+  }
+  EXPECT_EQ(engine->scan_all_memories()->size(), 29U);
+}
+
+// As another user, in another process: the super user may do everything.
+class Permissions : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::getuid() != 0) GTEST_SKIP() << "only the super user can become another one";
+    ASSERT_EQ(::chmod(scratch_.path().c_str(), 0755), 0);
+    ASSERT_TRUE(succeeded(StorageEngine::open(store_)->store_memory(versioned_memory(1, 1))));
+  }
+
+  std::string open_as_nobody(const fs::path& path, const std::string& options = "") {
+    // The actor's program itself may lie where nobody may go.
+    const auto program = scratch_ / "actor";
+    if (!fs::exists(program)) fs::copy_file(MENTEDB_ACTOR, program);
+    ::chmod(program.c_str(), 0755);
+    ActorProcess actor = ActorProcess::spawn({program.string(), path.string(), "serve"},
+                                             {.wrapper = {}, .output = std::nullopt, .uid = 65'534});
+    return actor.ask("open " + options);
+  }
+
+  const ScratchDirectory scratch_;
+  const fs::path store_ = scratch_ / "store";
+};
+
+TEST_F(Permissions, AStoreIsItsOwnersAlone) {
+  struct stat status{};
+  ASSERT_EQ(::stat(store_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700U);
+  const std::string answer = open_as_nobody(store_);
+  EXPECT_TRUE(answer.starts_with("error permission_denied")) << answer;
+  EXPECT_NE(answer.find(store_.string()), std::string::npos) << answer;
+}
+
+TEST_F(Permissions, FilesThatCannotBeWritten) {
+  ASSERT_EQ(::chmod(store_.c_str(), 0755), 0);
+  for (const char* const name : {"wal.log", "pages.db"}) {
+    for (const auto& file : fs::directory_iterator(store_)) ASSERT_EQ(::chmod(file.path().c_str(), 0644), 0);
+    const std::string answer = open_as_nobody(store_);
+    EXPECT_TRUE(answer.starts_with("error permission_denied")) << name << ": " << answer;
+  }
+  EXPECT_EQ(open_as_nobody(store_, "read_only 1"), "ok") << "reading is allowed";
+  EXPECT_TRUE(succeeded(StorageEngine::open(store_)));
+}
+
+TEST_F(Permissions, NoNewStoreWhereOneMayNotWrite) {
+  const std::string answer = open_as_nobody(scratch_ / "new");
+  EXPECT_TRUE(answer.starts_with("error permission_denied")) << answer;
+  EXPECT_FALSE(fs::exists(scratch_ / "new"));
+}
+
+TEST_F(Permissions, ADirectoryThatEverybodyMayWriteIsRefused) {
+  ASSERT_EQ(::chmod(store_.c_str(), 0777), 0);
+  const auto opened = StorageEngine::open(store_);
+  ASSERT_TRUE(failed_with(opened, ErrorCode::permission_denied));
+  EXPECT_NE(opened.error().message.find("chmod"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace mentedb::test
