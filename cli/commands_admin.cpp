@@ -56,8 +56,10 @@ void print_stats(const std::string& directory, const Stats& stats) {
        fmt::format("number {}, {} of {} slots used ({} %)", stats.index_number, with_commas(stats.index_slots_used),
                    with_commas(stats.index_slots), percent(stats.index_slots_used, stats.index_slots)));
   line("commits", fmt::format("up to LSN {}, in epoch {}", with_commas(stats.committed_lsn.value), stats.epoch));
-  line("in memory", fmt::format("{} of the page file ({} mapped by this process)", human_bytes(stats.resident_bytes),
-                                human_bytes(stats.mapped_bytes)));
+  if (stats.mapped_bytes > 0) {
+    line("in memory", fmt::format("{} of the page file ({} mapped by this process)", human_bytes(stats.resident_bytes),
+                                  human_bytes(stats.mapped_bytes)));
+  }
   if (stats.redo_operations > 0) {
     line("recovered", fmt::format("{} that a process which died had left in the log",
                                   counted(stats.redo_operations, "operation", "operations")));

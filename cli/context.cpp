@@ -31,6 +31,9 @@ void add_common_options(CLI::App& app, Context& context) {
   const std::string group = "Common options";
   app.add_option("-d,--dir", context.directory_option, "Directory of the store (default: MENTEDB_DIR, else ./memory)")
       ->type_name("DIR")
+      // An unset variable in a script must not silently mean the default directory.
+      ->check(
+          CLI::Validator([](std::string& name) { return std::string(name.empty() ? "the name is empty" : ""); }, ""))
       ->group(group);
   app.add_flag("--json", context.json, "Machine-readable output, and errors as JSON on stderr")->group(group);
   app.add_option("--lock-timeout", context.lock_timeout_seconds,

@@ -54,7 +54,7 @@ class JsonLines final : public ImportSource {
   }
 
   bool would_wait() override { return lines_.would_wait(); }
-  std::uint64_t done() const override { return lines_.bytes_read(); }
+  std::uint64_t done() const override { return lines_.bytes_done(); }
   std::uint64_t total() const override { return total_; }
   std::string place(std::uint64_t number) const override { return fmt::format("{}:{}", name_, number); }
   std::string_view unit() const override { return "line"; }

@@ -24,7 +24,8 @@ class LineReader {
   Result<std::optional<Line>> next();
   /// True when the next line is not here yet and reading on would wait.
   bool would_wait();
-  [[nodiscard]] std::uint64_t bytes_read() const { return bytes_read_; }
+  /// Up to the end of the last line, without what was read ahead.
+  [[nodiscard]] std::uint64_t bytes_done() const { return bytes_read_ - (buffer_.size() - start_); }
 
  private:
   /// Reads a block behind what is buffered. False at the end.

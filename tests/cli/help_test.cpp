@@ -108,6 +108,7 @@ TEST_F(Help, MistakesInTheCommandLineAreExplained) {
   expect_refused({"list", "--limit", "-1"}, 2, "--limit: '-1' is no whole number");
   expect_refused({"import", "f", "--on-error", "ignore"}, 2, "--on-error: ignore not in {stop,continue}");
   expect_refused({"import", "f", "--batch", "0"}, 2, "--batch");
+  expect_refused({"list", "--dir", ""}, 2, "--dir: the name is empty");
   expect_refused({"--frob"}, 2, "no option '--frob'");
   expect_refused({"update", "00000000-0000-4000-8000-000000000001"}, 2, "nothing to change");
   expect_refused({"store"}, 2, "give the text of the memory");
