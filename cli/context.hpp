@@ -63,6 +63,7 @@ void add_checkpoint(CLI::App& app, Context& context);
 void add_recover(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);
+void add_salvage(CLI::App& app, Context& context);
 void add_watch(CLI::App& app, Context& context);
 void add_page(CLI::App& app, Context& context);
 void add_log(CLI::App& app, Context& context);

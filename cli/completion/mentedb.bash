@@ -28,7 +28,7 @@ _mentedb_files() { # kind, word
 }
 
 _mentedb() {
-  local commands='store get list update delete import export stats verify checkpoint recover backup restore watch page
+  local commands='store get list update delete import export stats verify checkpoint recover backup restore salvage watch page
     log version'
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i from=''
   COMPREPLY=()
@@ -68,7 +68,7 @@ _mentedb() {
         case $command in
           import) if [[ $from == mentedb-rs ]]; then _mentedb_files -d "$word"; else _mentedb_files -f "$word"; fi ;;
           export) _mentedb_files -f "$word" ;;
-          backup | restore) _mentedb_files -d "$word" ;;
+          backup | restore | salvage) _mentedb_files -d "$word" ;;
         esac
       fi
       ;;

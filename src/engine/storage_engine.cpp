@@ -3,6 +3,7 @@
 #include <mentedb/storage_engine.hpp>
 
 #include <algorithm>
+#include <optional>
 
 #include "engine/backup.hpp"
 #include "engine/engine_impl.hpp"
@@ -169,17 +170,22 @@ Result<Changes> StorageEngine::changes_since(Lsn since) const {
 Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds timeout) const {
   using std::chrono::microseconds;
   constexpr microseconds kSlice = std::chrono::milliseconds(100);  // a writer that died wakes nobody
-  return impl_->call([&](Store& store) -> Result<Lsn> {
-    const bool forever = timeout == std::chrono::milliseconds::max();
-    const microseconds deadline = forever ? microseconds::max() : store.vfs().now() + timeout;
-    for (;;) {
-      const std::uint64_t now_committed = store.words().committed_lsn();
-      if (now_committed > since.value) return Lsn{now_committed};
+  std::optional<microseconds> deadline;
+  // Each slice is a call of its own: close() waits for no longer than one, and a store that was opened again because
+  // its files were replaced (R11) is the one looked at.
+  for (;;) {
+    const auto changed = impl_->call([&](Store& store) -> Result<std::optional<Lsn>> {
+      const std::uint64_t committed = store.words().committed_lsn();
+      if (committed > since.value) return Lsn{committed};
       const microseconds now = store.vfs().now();
-      if (now >= deadline) return Lsn{now_committed};
-      store.words().wait_for_commit(now_committed, std::min(kSlice, deadline - now), !store.options().read_only);
-    }
-  });
+      if (!deadline) deadline = timeout == std::chrono::milliseconds::max() ? microseconds::max() : now + timeout;
+      if (now >= *deadline) return Lsn{committed};
+      store.words().wait_for_commit(committed, std::min(kSlice, *deadline - now), !store.options().read_only);
+      return std::nullopt;
+    });
+    if (!changed) return std::unexpected(changed.error());
+    if (*changed) return **changed;
+  }
 }
 
 Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {

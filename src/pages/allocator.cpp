@@ -33,15 +33,16 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
   return end;
 }
 
-Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, const Counters& counters,
-                                                         const TakenRuns& taken) {
+// Looks at `budget` entries.
+Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, std::uint64_t budget,
+                                                         const Counters& counters, const TakenRuns& taken) {
   // What the open batch made the file grow by is not published yet, and nothing in it was freed.
   const std::uint64_t last_page = std::min(counters.high_water, words_.page_count());
+  if (last_page == 0) return std::nullopt;
   EntryReader entries(pool_, last_page);
   std::uint64_t page = words_.cursor();
   Found found{.page = page, .reuse_horizon = 0};
   const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
-  std::uint64_t budget = std::min(kSweepBase + kSweepPerPage * count, last_page);
   for (; budget > 0; --budget) {
     if (page == 0 || page > last_page) start_run(page = 1);
     if (Geometry::index_in_group(page) == 0) start_run(page);  // a run never crosses a group
@@ -72,28 +73,44 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   const std::uint64_t page_bytes = pool_.geometry().page_bytes();
   const std::uint64_t step =
       std::clamp(counters.page_count / kGrowthFraction, kMinGrowthBytes / page_bytes, kMaxGrowthBytes / page_bytes);
-  const std::uint64_t target = std::min(std::max(last_page, counters.page_count + step), format::kMaxPageCount);
-  MENTEDB_TRY(file_.grow(counters.page_count, target));
+  std::uint64_t target = std::min(std::max(last_page, counters.page_count + step), format::kMaxPageCount);
+  auto grown = file_.grow(counters.page_count, target);
+  if (!grown && grown.error().code == ErrorCode::no_space &&
+      target > last_page) {  // no room to spare, but perhaps enough
+    target = last_page;
+    grown = file_.grow(counters.page_count, target);
+  }
+  MENTEDB_TRY(grown);
   counters.page_count = target;
   return {};
 }
 
 Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counters, TakenRuns& taken) {
   MENTEDB_ASSERT(count > 0 && count <= format::kPagesPerGroup);
-  const std::uint64_t reusable = counters.high_water - counters.used_pages;
-  if (reusable >= count) {
-    MENTEDB_TRY_ASSIGN(const auto found, sweep(count, counters, taken));
-    if (found) {
-      counters.reuse_horizon = std::max(counters.reuse_horizon, found->reuse_horizon);
-      counters.used_pages += count;
-      taken.add(found->page, count);
-      return found->page;
-    }
+  const auto use = [&](const Found& found) {
+    counters.reuse_horizon = std::max(counters.reuse_horizon, found.reuse_horizon);
+    counters.used_pages += count;
+    taken.add(found.page, count);
+    return found.page;
+  };
+  const bool may_have_room = counters.high_water - counters.used_pages >= count;
+  if (may_have_room) {
+    const std::uint64_t budget = std::min(kSweepBase + kSweepPerPage * count, counters.high_water);
+    MENTEDB_TRY_ASSIGN(const auto found, sweep(count, budget, counters, taken));
+    if (found) return use(*found);
   }
   std::uint64_t first = counters.high_water + 1;
   if (!Geometry::in_one_group(first, count)) first = Geometry::first_page_of(Geometry::group_of(first) + 1);
   const std::uint64_t last = first + count - 1;
-  if (last > counters.page_count) MENTEDB_TRY(grow(last, counters));
+  if (last > counters.page_count) {
+    const auto grown = grow(last, counters);
+    // Nowhere else to go: then a full round is worth its time.
+    if (!grown && may_have_room) {
+      MENTEDB_TRY_ASSIGN(const auto found, sweep(count, counters.high_water + count, counters, taken));
+      if (found) return use(*found);
+    }
+    MENTEDB_TRY(grown);
+  }
   counters.high_water = last;
   counters.used_pages += count;
   taken.add(first, count);

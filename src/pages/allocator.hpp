@@ -40,7 +40,8 @@ class Allocator {
     std::uint64_t page = 0;
     std::uint64_t reuse_horizon = 0;
   };
-  Result<std::optional<Found>> sweep(std::uint64_t count, const format::Counters& counters, const TakenRuns& taken);
+  Result<std::optional<Found>> sweep(std::uint64_t count, std::uint64_t budget, const format::Counters& counters,
+                                     const TakenRuns& taken);
   Result<void> grow(std::uint64_t last_page, format::Counters& counters);
 
   BufferPool& pool_;

@@ -9,7 +9,7 @@ namespace {
 
 const std::vector<std::string> kCommands = {"store",   "get",   "list",   "update",     "delete",  "import",
                                             "export",  "stats", "verify", "checkpoint", "recover", "backup",
-                                            "restore", "watch", "page",   "log",        "version"};
+                                            "restore", "salvage", "watch", "page",   "log",        "version"};
 
 class Help : public CommandTest {
  protected:
