@@ -230,7 +230,8 @@ Result<void> StorageEngine::checkpoint() {
 Result<void> StorageEngine::backup(const std::filesystem::path& destination) const {
   return impl_->call([&](Store& store) -> Result<void> {
     if (impl_->in_transaction()) {
-      return base::fail(ErrorCode::invalid_argument, "a backup takes the lock that this transaction holds; make it outside");
+      return base::fail(ErrorCode::invalid_argument,
+                        "a backup takes the lock that this transaction holds; make it outside");
     }
     return engine::backup(store, destination);
   });

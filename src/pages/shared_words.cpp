@@ -55,7 +55,9 @@ void SharedWords::publish_hint(const wal::Tail& tail) {
   mapping_->store(kHintCheck, hint_check(words));
 }
 
-std::uint64_t SharedWords::committed_lsn() const { return std::max(mapping_->load(kCommitted), floor_committed_lsn_.load()); }
+std::uint64_t SharedWords::committed_lsn() const {
+  return std::max(mapping_->load(kCommitted), floor_committed_lsn_.load());
+}
 
 void SharedWords::publish_committed_lsn(std::uint64_t lsn) {
   mapping_->store(kCommitted, lsn);
