@@ -135,7 +135,12 @@ Result<Store::Recovered> Store::redo(Redo how) {
   if (check_only) {
     words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
   } else {
-    words_->publish_page_count(end.tail.counters.page_count);
+    // A writer that died between growth and log may have published more, and readers may be using it: the mapping never
+    // becomes shorter under them. What the file has beyond the log's number are free entries.
+    const std::uint64_t logged_pages = end.tail.counters.page_count;
+    const std::uint64_t published = words_->page_count();
+    const bool is_there = published <= format::kMaxPageCount && pages_bytes >= pool_->geometry().file_bytes(published);
+    words_->publish_page_count(is_there ? std::max(published, logged_pages) : logged_pages);
   }
   const bool proven = hint && *hint == end.tail;
   if (!proven) MENTEDB_TRY(check_log_is_whole(slots, end, hint));

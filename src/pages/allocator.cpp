@@ -79,7 +79,7 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   }
   MENTEDB_TRY(grown);
   counters.page_count = target;
-  words_.publish_page_count(target);
+  words_.publish_page_count(std::max(target, words_.page_count()));  // readers may use more already
   return {};
 }
 
