@@ -68,4 +68,19 @@ struct LogDump {
 /// @errors `not_found`, `incompatible`, `io_error`
 [[nodiscard]] Result<LogDump> inspect_log(const std::filesystem::path& directory);
 
+/// What a salvage could and could not save.
+struct SalvageReport {
+  std::uint64_t memories_saved = 0;
+  std::vector<Problem> lost;       ///< memories, or places where one may have been
+  std::vector<std::string> notes;  ///< e.g. memories that may have been deleted before
+};
+
+/// Writes every readable memory of the damaged store `source` into the new store `destination`, the newest version of
+/// each that pages or log still hold. Needs a readable superblock in pages.db and a wal.log (it may be empty); the
+/// source is only read. Raw pages are not salvaged. Holds the source's lock.
+/// @errors `already_exists` (destination), `not_found`, `corruption` (no readable superblock), `busy`, `no_space`
+[[nodiscard]] Result<SalvageReport> salvage(const std::filesystem::path& source,
+                                            const std::filesystem::path& destination,
+                                            std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
+
 }  // namespace mentedb

@@ -79,9 +79,11 @@ void ApplyPlan::plan_index(std::span<const Operation> operations) {
     const auto found = live.find(MemoryId{header.memory_id});
     if (format::is_memory_put(header.type)) {
       if (found != live.end() && found->second == i) index_sets_.push_back(i);
-    } else if (header.type == OperationType::remove && header.memory_id != UuidBytes{}) {
-      const bool lives_there_again = found != live.end() && operations[found->second].header.page == header.page;
-      if (!lives_there_again) index_erases_.push_back(i);
+    } else if (header.memory_id != UuidBytes{}) {
+      // A memory that moved and was deleted afterwards may still have its slot from before the move.
+      const bool dead = found == live.end();
+      const bool elsewhere = !dead && operations[found->second].header.page != header.page;
+      if (dead || (elsewhere && header.type == OperationType::remove)) index_erases_.push_back(i);
     }
   }
 }
@@ -97,7 +99,10 @@ bool Applier::entries_current(std::uint64_t page, std::uint32_t count, std::uint
 
 bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
   const auto run = pool_.read_run(page, scratch_);
-  return run && *run && (*run)->header.lsn >= lsn;
+  if (!run || !*run || (*run)->header.lsn < lsn) return false;
+  if ((*run)->header.type == format::RunType::free) return true;
+  const auto clean = pool_.slack_is_zero((*run)->header, scratch_);
+  return clean && *clean;
 }
 
 Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload,

@@ -41,7 +41,7 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   const auto operations = batch.operations(tail.next_lsn);
   const ApplyPlan plan(operations, batch.overlapping());
   page_file_->prepare(plan.max_run_pages());
-  MENTEDB_TRY(index_->reserve(batch.new_ids(), batch.counters().page_count, batch.counters().memory_count));
+  MENTEDB_TRY(index_->reserve(batch.new_ids(), tail.counters.page_count, batch.counters().memory_count));
   const auto image = batch.seal(tail, slot_.seed);
   const auto header = base::read_struct<format::BatchHeader>(image);
   const wal::Tail next{.epoch = tail.epoch,
@@ -53,6 +53,8 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
 
   MENTEDB_TRY(append_to_log(tail, image));  // durable from here on; upholds I1
 
+  // Not before the batch is durable: one that is given up would have to take pages away from readers again.
+  words_->publish_page_count(next.counters.page_count);
   words_->raise_reuse_horizon(next.counters.reuse_horizon);
   const PayloadSource payload = [&operations](std::size_t i) -> Result<std::span<const std::byte>> {
     return operations[i].payload;

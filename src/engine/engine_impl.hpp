@@ -50,6 +50,8 @@ class StorageEngine::Impl {
   Result<void> write(const engine::WriteQueue::Plan& plan, bool alone = false);
   Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
   Result<void> close();
+  /// True on a thread that is inside `transact` of this engine.
+  bool in_transaction() const;
 
  private:
   static std::unexpected<Error> closed() { return base::fail(ErrorCode::closed, "the engine is closed"); }
@@ -59,7 +61,6 @@ class StorageEngine::Impl {
   static std::unexpected<Error> nested() {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
-  bool in_transaction() const;
   Result<engine::Store*> reopen(engine::Store& replaced, const Error& reason);
   Result<void> commit(engine::Store& store, const engine::WriteQueue::Plan& plan);
   Result<void> final_checkpoint();

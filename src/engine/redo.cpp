@@ -134,18 +134,16 @@ Result<Store::Recovered> Store::redo(Redo how) {
   }
   if (check_only) {
     words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
-  } else {
-    // A writer that died between growth and log may have published more, and readers may be using it: the mapping never
-    // becomes shorter under them. What the file has beyond the log's number are free entries.
-    const std::uint64_t logged_pages = end.tail.counters.page_count;
-    const std::uint64_t published = words_->page_count();
-    const bool is_there = published <= format::kMaxPageCount && pages_bytes >= pool_->geometry().file_bytes(published);
-    words_->publish_page_count(is_there ? std::max(published, logged_pages) : logged_pages);
+  } else if (words_->page_count() < end.tail.counters.page_count) {
+    words_->publish_page_count(end.tail.counters.page_count);
   }
   const bool proven = hint && *hint == end.tail;
   if (!proven) MENTEDB_TRY(check_log_is_whole(slots, end, hint));
   // Not earlier: a hint that proves damage has to be there for the next opener, too.
-  if (!check_only) words_->invalidate_hint();
+  if (!check_only) {
+    words_->invalidate_hint();
+    words_->publish_page_count(end.tail.counters.page_count);
+  }
   if (!proven && !check_only) {
     if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
   }
@@ -174,6 +172,9 @@ Result<Store::Recovered> Store::redo(Redo how) {
 }
 
 Result<void> Store::recover(Hold& hold) {
+  if (options_.read_only) {
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover", path_.string());
+  }
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));
   hold.tail = recovered.tail;

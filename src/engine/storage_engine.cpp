@@ -100,8 +100,22 @@ Result<void> StorageEngine::transact(const std::function<Result<void>(Transactio
   return impl_->transact(fn);
 }
 
+namespace {
+
+// `corruption` is what the log cannot heal (mentedb/error.hpp): it is asked first.
+template <class Read>
+auto healed(const auto& impl, Store& store, Read&& read) {
+  auto result = read();
+  const bool ask = !result && result.error().code == ErrorCode::corruption && !store.options().read_only;
+  if (!ask || impl.in_transaction()) return result;
+  if (auto done = store.heal(); !done) return decltype(result)(std::unexpected(std::move(done).error()));
+  return read();
+}
+
+}  // namespace
+
 Result<MemoryNode> StorageEngine::load_memory(MemoryId id) const {
-  return impl_->call([&](Store& store) { return store.load(id); });
+  return impl_->call([&](Store& store) { return healed(*impl_, store, [&] { return store.load(id); }); });
 }
 
 Result<MemoryNode> StorageEngine::load_memory(PageId page) const {
@@ -110,7 +124,7 @@ Result<MemoryNode> StorageEngine::load_memory(PageId page) const {
 
 Result<PageId> StorageEngine::find(MemoryId id) const {
   return impl_->call([&](Store& store) -> Result<PageId> {
-    MENTEDB_TRY_ASSIGN(const auto location, store.locate(id));
+    MENTEDB_TRY_ASSIGN(const auto location, healed(*impl_, store, [&] { return store.locate(id); }));
     if (!location) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
     return PageId{location->page};
   });
@@ -127,13 +141,17 @@ Result<void> StorageEngine::for_each_memory(
     MENTEDB_TRY_ASSIGN(const auto all, store.scan());
     for (const auto& [id, page] : all) {
       auto node = store.load(page);
+      PageId where = page;
       // Moved, or something else lives there now: ask for the id.
-      if (!node || node->id != id) node = store.load(id);
+      if (!node || node->id != id) {
+        node = store.load(id);
+        if (const auto location = store.locate(id); location && *location) where = PageId{(*location)->page};
+      }
       if (node) {
-        if (!fn(*node, page)) return {};
+        if (!fn(*node, where)) return {};
       } else if (node.error().code != ErrorCode::not_found) {  // deleted meanwhile
         if (!on_damage) return std::unexpected(node.error());
-        on_damage(id, page, node.error());
+        on_damage(id, where, node.error());
       }
     }
     return {};
@@ -210,7 +228,12 @@ Result<void> StorageEngine::checkpoint() {
 }
 
 Result<void> StorageEngine::backup(const std::filesystem::path& destination) const {
-  return impl_->call([&](Store& store) { return engine::backup(store, destination); });
+  return impl_->call([&](Store& store) -> Result<void> {
+    if (impl_->in_transaction()) {
+      return base::fail(ErrorCode::invalid_argument, "a backup takes the lock that this transaction holds; make it outside");
+    }
+    return engine::backup(store, destination);
+  });
 }
 
 Result<void> StorageEngine::restore(const std::filesystem::path& source, const std::filesystem::path& destination) {

@@ -59,12 +59,14 @@ Result<wal::Tail> Store::tail_from_hint() {
       return *hint;
     }
   }
-  if (options_.read_only) {
+  // An engine that may not write cannot make the hint valid (nobody has written to a fresh backup, or the last writer
+  // died): what counts for it is whether the pages have everything.
+  MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(options_.read_only ? Redo::check_only : Redo::normal));
+  if (options_.read_only && recovered.missing > 0) {
     return base::failf(ErrorCode::busy,
                        "{} has operations that are not in their pages yet; run: mentedb recover --dir '{}'",
                        log_->path(), path_.string());
   }
-  MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   return recovered.tail;
 }
 

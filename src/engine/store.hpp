@@ -81,6 +81,8 @@ class Store {
   std::uint64_t redone() const { return redone_; }
   /// Starts write-back of the pages when the log has grown enough; call without the lock.
   void write_back_early(const wal::Tail& tail);
+  /// Takes the lock and brings what the log holds into pages that are damaged.
+  Result<void> heal() { return heal(0); }
   void start_write_back() { pages_file_->start_writeback(); }
 
   // ---- reading (reader.cpp, scan.cpp), without the lock

@@ -19,14 +19,16 @@ std::vector<WriteQueue::Request*> WriteQueue::take_group() {
 // batch is full: the rest is the next group's.
 Result<void> WriteQueue::plan_group(const std::vector<Request*>& group, std::size_t& planned, Batch& batch) {
   constexpr std::uint64_t kEnoughBytes = std::uint64_t{4} << 20;
-  for (planned = 0; planned < group.size(); ++planned) {
-    if (batch.payload_bytes() >= kEnoughBytes) break;
+  for (std::size_t i = 0; i < group.size() && batch.payload_bytes() < kEnoughBytes; ++i) {
+    planned = i + 1;  // before the plan runs: should it throw, it has had its turn all the same
     const Batch::Mark mark = batch.mark();
-    group[planned]->result = (*group[planned]->plan)(batch);
-    if (group[planned]->result) continue;
+    group[i]->result = (*group[i]->plan)(batch);
+    if (group[i]->result) continue;
     batch.rollback(mark);
-    // Alone it may fit.
-    if (planned > 0 && group[planned]->result.error().code == ErrorCode::capacity_exceeded) break;
+    if (i > 0 && group[i]->result.error().code == ErrorCode::capacity_exceeded) {
+      planned = i;  // alone it may fit
+      break;
+    }
   }
   return {};
 }

@@ -36,12 +36,15 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
 // Looks at `budget` entries.
 Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, std::uint64_t budget,
                                                          const Counters& counters, const TakenRuns& taken) {
-  EntryReader entries(pool_, counters.high_water);
+  // What the open batch made the file grow by is not published yet, and nothing in it was freed.
+  const std::uint64_t last_page = std::min(counters.high_water, words_.page_count());
+  if (last_page == 0) return std::nullopt;
+  EntryReader entries(pool_, last_page);
   std::uint64_t page = words_.cursor();
   Found found{.page = page, .reuse_horizon = 0};
   const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
   for (; budget > 0; --budget) {
-    if (page == 0 || page > counters.high_water) start_run(page = 1);
+    if (page == 0 || page > last_page) start_run(page = 1);
     if (Geometry::index_in_group(page) == 0) start_run(page);  // a run never crosses a group
     MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
     ++page;
@@ -79,7 +82,6 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   }
   MENTEDB_TRY(grown);
   counters.page_count = target;
-  words_.publish_page_count(std::max(target, words_.page_count()));  // readers may use more already
   return {};
 }
 

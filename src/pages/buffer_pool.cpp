@@ -121,6 +121,16 @@ Result<std::optional<RunCopy>> BufferPool::read_run(std::uint64_t page, base::Al
   return RunCopy{.header = *header, .payload = payload};
 }
 
+Result<bool> BufferPool::slack_is_zero(const format::RunHeader& header, base::AlignedBuffer& buffer) {
+  const std::uint64_t used = sizeof(format::RunHeader) + header.payload_bytes;
+  const std::uint64_t slack = std::uint64_t{header.run_pages} * geometry_.page_bytes() - used;
+  const std::uint64_t offset =
+      format::kDirectoryBytes + Geometry::index_in_group(header.page) * geometry_.page_bytes() + used;
+  buffer.reserve(slack);
+  MENTEDB_TRY(copy(Geometry::group_of(header.page), offset, buffer.first(slack)));
+  return std::ranges::all_of(buffer.first(slack), [](std::byte b) { return b == std::byte{0}; });
+}
+
 BufferPool::Residency BufferPool::residency() const {
   Residency sum;
   for (std::uint64_t number = 0; readable_bytes(number) != 0; ++number) {

@@ -40,6 +40,9 @@ class BufferPool {
   /// A copy of the run that starts at `page`, or nothing when the bytes there do not verify as one.
   /// @errors `io_error` (the disk cannot read it)
   Result<std::optional<RunCopy>> read_run(std::uint64_t page, base::AlignedBuffer& buffer);
+  /// True when the bytes behind the payload are zero, to the end of the run. No checksum covers them: no reader looks
+  /// at them, but a run that was cut off while it was written may have left another memory's bytes there.
+  Result<bool> slack_is_zero(const format::RunHeader& header, base::AlignedBuffer& buffer);
   /// The run's header alone, when its fields are possible; its checksum is not checked.
   Result<std::optional<format::RunHeader>> read_header(std::uint64_t page);
   /// The entry of `page`, or nothing when it does not verify.

@@ -55,7 +55,7 @@ void SharedWords::publish_hint(const wal::Tail& tail) {
   mapping_->store(kHintCheck, hint_check(words));
 }
 
-std::uint64_t SharedWords::committed_lsn() const { return std::max(mapping_->load(kCommitted), floor_committed_lsn_); }
+std::uint64_t SharedWords::committed_lsn() const { return std::max(mapping_->load(kCommitted), floor_committed_lsn_.load()); }
 
 void SharedWords::publish_committed_lsn(std::uint64_t lsn) {
   mapping_->store(kCommitted, lsn);
@@ -69,11 +69,11 @@ void SharedWords::wait_for_commit(std::uint64_t seen, std::chrono::microseconds 
   if (may_write) mapping_->store(kCommitWaiting, 1);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const std::uint64_t word = mapping_->load(kCommitted);
-  if (std::max(word, floor_committed_lsn_) != seen) return;
+  if (std::max(word, floor_committed_lsn_.load()) != seen) return;
   mapping_->wait(kCommitted, static_cast<std::uint32_t>(word), timeout);
 }
 
-std::uint64_t SharedWords::page_count() const { return std::max(mapping_->load(kPageCount), floor_page_count_); }
+std::uint64_t SharedWords::page_count() const { return std::max(mapping_->load(kPageCount), floor_page_count_.load()); }
 void SharedWords::publish_page_count(std::uint64_t count) { mapping_->store(kPageCount, count); }
 
 std::uint64_t SharedWords::index_number() const { return mapping_->load(kIndexNumber); }
@@ -86,7 +86,7 @@ bool SharedWords::sync_pending() const { return mapping_->load(kSyncPending) != 
 void SharedWords::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
 
 std::uint64_t SharedWords::reuse_horizon() const {
-  return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_);
+  return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_.load());
 }
 void SharedWords::raise_reuse_horizon(std::uint64_t lsn) {
   if (mapping_->load(kReuseHorizon) < lsn) mapping_->store(kReuseHorizon, lsn);

@@ -78,9 +78,9 @@ class SharedWords {
 
   std::unique_ptr<vfs::Mapping> mapping_;
   std::uint64_t seed_;
-  std::uint64_t floor_committed_lsn_ = 0;
-  std::uint64_t floor_page_count_ = 0;
-  std::uint64_t floor_reuse_horizon_ = 0;
+  std::atomic<std::uint64_t> floor_committed_lsn_{0};
+  std::atomic<std::uint64_t> floor_page_count_{0};
+  std::atomic<std::uint64_t> floor_reuse_horizon_{0};
 };
 
 }  // namespace mentedb::pages

@@ -1,0 +1,234 @@
+// stats, checkpoint, recover, backup, restore, version.
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include <fmt/core.h>
+
+#include <mentedb/version.hpp>
+
+#include "context.hpp"
+#include "output.hpp"
+#include "signals.hpp"
+#include "text.hpp"
+
+namespace mentedb::cli {
+namespace {
+
+Json stats_json(const Stats& stats) {
+  return {{"page_size_bytes", stats.page_size_bytes},
+          {"page_count", stats.page_count},
+          {"used_pages", stats.used_pages},
+          {"free_pages", stats.free_pages},
+          {"memory_count", stats.memory_count},
+          {"pages_file_bytes", stats.pages_file_bytes},
+          {"log_file_bytes", stats.log_file_bytes},
+          {"log_used_bytes", stats.log_used_bytes},
+          {"wal_limit_bytes", stats.wal_limit_bytes},
+          {"epoch", stats.epoch},
+          {"committed_lsn", stats.committed_lsn.value},
+          {"index_number", stats.index_number},
+          {"index_slots", stats.index_slots},
+          {"index_slots_used", stats.index_slots_used},
+          {"checkpoints", stats.checkpoints},
+          {"redo_operations", stats.redo_operations},
+          {"commits", stats.commits},
+          {"mapped_bytes", stats.mapped_bytes},
+          {"resident_bytes", stats.resident_bytes}};
+}
+
+int percent(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<int>(100 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+void print_stats(const std::string& directory, const Stats& stats) {
+  const auto line = [](std::string_view name, const std::string& value) {
+    out() << out().style(kDim) << fmt::format("{:<10}", name) << out().style(kReset) << value << "\n";
+  };
+  line("store", printable(directory));
+  line("memories", with_commas(stats.memory_count));
+  line("pages", fmt::format("{} used, {} free, {} each", with_commas(stats.used_pages), with_commas(stats.free_pages),
+                            human_bytes(stats.page_size_bytes)));
+  line("page file", human_bytes(stats.pages_file_bytes));
+  line("log", fmt::format("{} used of {}, checkpoint at {}", human_bytes(stats.log_used_bytes),
+                          human_bytes(stats.log_file_bytes), human_bytes(stats.wal_limit_bytes)));
+  line("id index",
+       fmt::format("number {}, {} of {} slots used ({} %)", stats.index_number, with_commas(stats.index_slots_used),
+                   with_commas(stats.index_slots), percent(stats.index_slots_used, stats.index_slots)));
+  line("commits", fmt::format("up to LSN {}, in epoch {}", with_commas(stats.committed_lsn.value), stats.epoch));
+  line("in memory", fmt::format("{} of the page file ({} mapped by this process)", human_bytes(stats.resident_bytes),
+                                human_bytes(stats.mapped_bytes)));
+  if (stats.redo_operations > 0) {
+    line("recovered", fmt::format("{} that a process which died had left in the log",
+                                  counted(stats.redo_operations, "operation", "operations")));
+  }
+}
+
+/// One line for --watch in a pipe, and below the table on a terminal: what changed since the last look.
+void print_rates(const Stats& before, const Stats& now, double seconds) {
+  const double operations = static_cast<double>(now.committed_lsn.value - before.committed_lsn.value) / seconds;
+  const auto memories = static_cast<std::int64_t>(now.memory_count - before.memory_count);
+  out() << fmt::format("{}  {} memories ({:+})  {:.0f} operations/s  log {}\n",
+                       format_time(parse_time("now").value_or(0)).substr(11), with_commas(now.memory_count), memories,
+                       operations, human_bytes(now.log_used_bytes));
+}
+
+void sleep_until_interrupted(double seconds) {
+  using namespace std::chrono;
+  const auto end = steady_clock::now() + duration<double>(seconds);
+  while (!interrupted() && steady_clock::now() < end && !out().reader_has_gone()) {
+    std::this_thread::sleep_for(std::min(duration<double>(0.1), duration<double>(end - steady_clock::now())));
+  }
+}
+
+struct StatsOptions {
+  bool watch = false;
+  double interval_seconds = 1;
+};
+
+int run_stats(const Context& context, const StatsOptions& options) {
+  Result<StorageEngine> engine = open_for_reading(context);
+  if (!engine) return report(engine.error());
+  std::optional<Stats> before;
+  for (;;) {
+    const Result<Stats> stats = engine->stats();
+    if (!stats) return report(stats.error());
+    if (context.json) {
+      print_json(stats_json(*stats));
+    } else {
+      if (options.watch && out().is_terminal()) out() << "\x1b[H\x1b[2J";
+      if (!options.watch || out().is_terminal() || !before) print_stats(context.directory().string(), *stats);
+      if (before) print_rates(*before, *stats, options.interval_seconds);
+    }
+    out().flush();
+    if (!options.watch || !out().good()) break;
+    before = *stats;
+    sleep_until_interrupted(options.interval_seconds);
+    if (interrupted() || !out().good()) break;
+  }
+  return finish_output();
+}
+
+int run_checkpoint(const Context& context) {
+  Result<StorageEngine> engine = open_existing(context);
+  if (!engine) return report(engine.error());
+  const Result<Stats> before = engine->stats();
+  if (auto done = engine->checkpoint(); !done) return report(done.error());
+  const std::uint64_t bytes = before ? before->log_used_bytes : 0;
+  if (context.json) {
+    print_json({{"log_bytes", bytes}});
+  } else {
+    out() << fmt::format("checkpoint done; {} of log are in the page file and synced\n", human_bytes(bytes));
+  }
+  return finish_output();
+}
+
+int run_recover(const Context& context) {
+  Result<StorageEngine> engine = open_existing(context);  // replays what a crash left
+  if (!engine) return report(engine.error());
+  if (const Result<std::uint64_t> redone = engine->recover(); !redone) return report(redone.error());
+  const Result<Stats> stats = engine->stats();
+  if (!stats) return report(stats.error());
+  if (context.json) {
+    print_json({{"redone", stats->redo_operations}});
+  } else if (stats->redo_operations == 0) {
+    out() << "nothing to recover: every committed operation was in its pages\n";
+  } else {
+    out() << fmt::format("{} brought from the log into the pages\n",
+                         counted(stats->redo_operations, "operation", "operations"));
+  }
+  return finish_output();
+}
+
+int run_backup(const Context& context, const std::string& destination) {
+  Result<StorageEngine> engine = open_for_reading(context);
+  if (!engine) return report(engine.error());
+  if (auto done = engine->backup(destination); !done) return report(done.error());
+  if (context.json) {
+    print_json({{"destination", destination}});
+  } else {
+    out() << fmt::format("backed up {} to {}\n", context.directory().string(), destination);
+  }
+  return finish_output();
+}
+
+int run_restore(const Context& context, const std::string& source) {
+  if (auto exists = require_store(source); !exists) {
+    Error error = exists.error();
+    if (error.code == ErrorCode::not_found) error.message = fmt::format("no backup or store in {}", source);
+    return report(error);
+  }
+  const std::string destination = context.directory().string();
+  if (auto done = StorageEngine::restore(source, destination); !done) return report(done.error());
+  if (context.json) {
+    print_json({{"source", source}, {"destination", destination}});
+  } else {
+    out() << fmt::format("restored {} to {}\n", source, destination);
+  }
+  return finish_output();
+}
+
+}  // namespace
+
+void add_stats(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "stats", "Show how full the store is and what it did",
+                                  "  mentedb stats\n"
+                                  "  mentedb stats --watch               # again every second, Ctrl-C ends it\n"
+                                  "  mentedb stats --json | jq .memory_count");
+  auto options = std::make_shared<StatsOptions>();
+  command->add_flag("--watch", options->watch, "Show it again and again, with what changed");
+  command->add_option("--interval", options->interval_seconds, "Seconds between two looks with --watch (default: 1)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.05, 86'400.0).description(""));
+  command->callback(
+      [&context, options] { context.run = [&context, options] { return run_stats(context, *options); }; });
+}
+
+void add_checkpoint(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "checkpoint", "Sync the page file and empty the log", "");
+  command->footer("The store does this by itself when the log is full; it is never needed for safety.");
+  command->callback([&context] { context.run = [&context] { return run_checkpoint(context); }; });
+}
+
+void add_recover(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "recover", "Bring everything in the log into the pages", "");
+  command->footer(
+      "Every command that may write does this when a process died; on its own it is of use before the\n"
+      "directory is mounted read-only, and to heal damaged pages from the log.");
+  command->callback([&context] { context.run = [&context] { return run_recover(context); }; });
+}
+
+void add_backup(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "backup", "Copy the store to a new directory while others go on",
+                                  "  mentedb backup backups/2024-05-01\n\n"
+                                  "The copy is the store of one moment. A destination that exists is refused.");
+  auto destination = std::make_shared<std::string>();
+  command->add_option("destination", *destination, "Directory to create")->type_name("DEST")->required();
+  command->callback(
+      [&context, destination] { context.run = [&context, destination] { return run_backup(context, *destination); }; });
+}
+
+void add_restore(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "restore", "Make a store from a backup",
+                                  "  mentedb --dir memory restore backups/2024-05-01\n\n"
+                                  "Creates the directory of --dir; one that exists is refused.");
+  auto source = std::make_shared<std::string>();
+  command->add_option("source", *source, "The backup, or any store")->type_name("SRC")->required();
+  command->callback([&context, source] { context.run = [&context, source] { return run_restore(context, *source); }; });
+}
+
+void add_version(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "version", "Show the version of this program", "");
+  command->callback([&context] {
+    context.run = [&context] {
+      if (context.json) {
+        print_json({{"version", MENTEDB_VERSION_STRING}});
+      } else {
+        out() << "mentedb " MENTEDB_VERSION_STRING "\n";
+      }
+      return finish_output();
+    };
+  });
+}
+
+}  // namespace mentedb::cli

@@ -1,0 +1,253 @@
+// import: many memories from a file, a pipe or a store of the original engine.
+#include <algorithm>
+#include <memory>
+
+#include <fmt/core.h>
+
+#include "context.hpp"
+#include "import_source.hpp"
+#include "output.hpp"
+#include "progress.hpp"
+#include "signals.hpp"
+#include "text.hpp"
+
+namespace mentedb::cli {
+namespace {
+
+/// The JSON of a batch; its binary form is at most about twice that (a float of two characters), far below the
+/// engine's limit for a batch, and everybody waits only briefly.
+constexpr std::size_t kMaxBatchJsonBytes = std::size_t{8} << 20;
+
+struct ImportOptions {
+  std::string file;
+  std::string from = "json";
+  std::string on_conflict = "replace";
+  std::string on_error = "stop";
+  std::size_t batch = 64;
+  bool no_progress = false;
+  std::uint32_t page_size_bytes = 0;
+};
+
+enum class OnConflict { replace, skip, fail };
+
+struct Counts {
+  std::uint64_t stored = 0;
+  std::uint64_t replaced = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t last_number = 0;  // line or page up to which everything is committed
+
+  [[nodiscard]] std::uint64_t committed() const { return stored + replaced; }
+};
+
+struct Pending {
+  std::uint64_t number;
+  MemoryNode node;
+};
+
+class Importer {
+ public:
+  Importer(StorageEngine& engine, ImportSource& source, const ImportOptions& options, bool json)
+      : engine_(engine),
+        source_(source),
+        batch_size_(options.batch),
+        stop_on_error_(options.on_error == "stop"),
+        on_conflict_(options.on_conflict == "skip"   ? OnConflict::skip
+                     : options.on_conflict == "fail" ? OnConflict::fail
+                                                     : OnConflict::replace),
+        progress_("importing", source.total(), !options.no_progress && !json) {}
+
+  /// True when the whole source was read. What went wrong is printed as it happens.
+  bool run() {
+    bool whole = read_all();
+    progress_.clear();
+    print_notes();
+    return whole && !interrupted();
+  }
+
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+  [[nodiscard]] double seconds() const { return progress_.seconds(); }
+
+ private:
+  bool read_all() {
+    for (;;) {
+      Result<std::optional<ImportItem>> item = source_.next();
+      if (!item) {
+        commit();
+        return told(item.error());
+      }
+      print_notes();
+      if (!*item) return interrupted() || commit();
+      ImportItem& found = **item;
+      if (found.node) {
+        if (auto valid = validate(*found.node); !valid) found.node = std::unexpected(valid.error());
+      }
+      if (!found.node) {
+        if (!commit()) return false;
+        bad(found.number, found.node.error());
+        if (stop_on_error_) return false;
+        counts_.last_number = found.number;
+        continue;
+      }
+      if (!pending_.empty() && pending_bytes_ + found.size_bytes > kMaxBatchJsonBytes && !commit()) return false;
+      pending_.push_back({found.number, std::move(*found.node)});
+      pending_bytes_ += found.size_bytes;
+      // A full batch; or the writer of a pipe pauses, and what it wrote should not lie around unsaved.
+      if ((pending_.size() >= batch_size_ || source_.would_wait()) && !commit()) return false;
+    }
+  }
+
+  /// Stores what is pending as one atomic batch. Whether an id exists is looked up under the same hold of the lock,
+  /// so that no other process can come between.
+  bool commit() {
+    if (pending_.empty()) return true;
+    Counts counts;
+    std::vector<std::uint64_t> conflicts;
+    const Result<void> done = engine_.transact([&](Transaction& tx) -> Result<void> {
+      counts = counts_;
+      conflicts.clear();
+      for (const Pending& pending : pending_) {
+        Result<PageId> existing = tx.find(pending.node.id);
+        if (!existing && existing.error().code != ErrorCode::not_found) return std::unexpected(existing.error());
+        if (existing && on_conflict_ == OnConflict::skip) {
+          ++counts.skipped;
+        } else if (existing && on_conflict_ == OnConflict::fail) {
+          conflicts.push_back(pending.number);
+          if (stop_on_error_) break;
+        } else {
+          if (Result<PageId> stored = tx.store(pending.node); !stored) return std::unexpected(stored.error());
+          ++(existing ? counts.replaced : counts.stored);
+        }
+        counts.last_number = pending.number;
+      }
+      return {};
+    });
+    if (!done) return told(done.error());
+    counts_ = counts;
+    for (std::uint64_t number : conflicts) {
+      const auto pending = std::ranges::find(pending_, number, &Pending::number);
+      bad(number,
+          Error{ErrorCode::already_exists, 0, fmt::format("memory {} exists already", pending->node.id.to_string())});
+    }
+    pending_.clear();
+    pending_bytes_ = 0;
+    progress_.update(source_.done(), counts_.committed() + counts_.skipped);
+    return conflicts.empty() || !stop_on_error_;
+  }
+
+  void bad(std::uint64_t number, const Error& error) {
+    progress_.clear();
+    ++counts_.failed;
+    report(Error{error.code, error.os_error, fmt::format("{}: {}", source_.place(number), error.message)},
+           {{source_.unit(), number}});
+  }
+
+  bool told(const Error& error) {
+    progress_.clear();
+    ++counts_.failed;
+    report(error);
+    return false;
+  }
+
+  void print_notes() {
+    for (const std::string& text : source_.take_notes()) {
+      progress_.clear();
+      note(text);
+    }
+  }
+
+  StorageEngine& engine_;
+  ImportSource& source_;
+  std::size_t batch_size_;
+  bool stop_on_error_;
+  OnConflict on_conflict_;
+  Progress progress_;
+  std::vector<Pending> pending_;
+  std::size_t pending_bytes_ = 0;
+  Counts counts_;
+};
+
+void print_summary(const Context& context, const ImportSource& source, const Counts& counts, double seconds,
+                   bool complete) {
+  if (context.json) {
+    print_json({{"stored", counts.stored},
+                {"replaced", counts.replaced},
+                {"skipped", counts.skipped},
+                {"failed", counts.failed},
+                {"complete", complete},
+                {fmt::format("last_{}", source.unit()), counts.last_number},
+                {"seconds", seconds}});
+    return;
+  }
+  std::string text =
+      fmt::format("{} imported in {}", counted(counts.committed(), "memory", "memories"), human_duration(seconds));
+  if (seconds > 0.001) {
+    text += fmt::format(" ({}/s)",
+                        with_commas(static_cast<std::uint64_t>(static_cast<double>(counts.committed()) / seconds)));
+  }
+  text += fmt::format(": {} new, {} replaced, {} skipped", with_commas(counts.stored), with_commas(counts.replaced),
+                      with_commas(counts.skipped));
+  if (counts.failed > 0) text += fmt::format(", {} failed", with_commas(counts.failed));
+  out() << text << "\n";
+}
+
+int run_import(const Context& context, const ImportOptions& options) {
+  Result<std::unique_ptr<ImportSource>> source =
+      options.from == "mentedb-rs" ? open_rs_store(options.file) : open_json_lines(options.file);
+  if (!source) return report(source.error());
+  Options engine_options = context.options();
+  engine_options.page_size_bytes = options.page_size_bytes;
+  Result<StorageEngine> engine = StorageEngine::open(context.directory(), engine_options);
+  if (!engine) return report(engine.error());
+
+  Importer importer(*engine, **source, options, context.json);
+  const bool complete = importer.run();
+  const Counts& counts = importer.counts();
+  print_summary(context, **source, counts, importer.seconds(), complete);
+  if (!complete) {
+    const std::string_view unit = (*source)->unit();
+    note(fmt::format("{} after {} {}: {} and stay; run it again with --on-conflict skip to go on",
+                     interrupted() ? "interrupted" : "stopped", unit, counts.last_number,
+                     counts.committed() == 1 ? "1 memory was committed"
+                                             : with_commas(counts.committed()) + " memories were committed"));
+  }
+  if (auto closed = engine->close(); !closed) return report(closed.error());
+  return finish_output(complete && counts.failed == 0 ? kOk : kFailed);
+}
+
+}  // namespace
+
+void add_import(CLI::App& app, Context& context) {
+  CLI::App* command =
+      add_command(app, "import", "Import memories from JSON lines or from a store of the original Rust engine",
+                  "  mentedb import notes.jsonl\n"
+                  "  mentedb import notes.jsonl --on-conflict skip     # go on after an interruption\n"
+                  "  mentedb --dir old export | mentedb --dir new import -\n"
+                  "  mentedb import --from mentedb-rs ~/.mentedb       # reads the store, does not change it\n\n"
+                  "Each batch is stored whole or not at all. What was committed stays when the import ends early.");
+  auto options = std::make_shared<ImportOptions>();
+  command->add_option("file", options->file, "One JSON object a line; '-' for standard input; a directory with --from")
+      ->type_name("FILE|-")
+      ->required();
+  command->add_option("--from", options->from, "What FILE is: json (default) or mentedb-rs")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"json", "mentedb-rs"}).description(""));
+  command->add_option("--on-conflict", options->on_conflict, "When an id exists: replace (default), skip, or fail")
+      ->type_name("WAY")
+      ->check(CLI::IsMember({"replace", "skip", "fail"}).description(""));
+  command->add_option("--on-error", options->on_error, "At a bad line: stop (default) or continue")
+      ->type_name("WAY")
+      ->check(CLI::IsMember({"stop", "continue"}).description(""));
+  command->add_option("--batch", options->batch, "Memories a batch (default: 64)")
+      ->type_name("N")
+      ->check(whole_number())
+      ->check(CLI::Range(std::size_t{1}, std::size_t{4096}).description(""));
+  command->add_option("--page-size", options->page_size_bytes, "Page size of a new store (default: 1024)")
+      ->type_name("BYTES")
+      ->check(whole_number());
+  command->add_flag("--no-progress", options->no_progress, "No progress bar");
+  command->callback(
+      [&context, options] { context.run = [&context, options] { return run_import(context, *options); }; });
+}
+
+}  // namespace mentedb::cli

@@ -1,0 +1,59 @@
+// salvage: what is readable of a damaged store into a new one.
+#include <memory>
+
+#include <fmt/core.h>
+
+#include <mentedb/inspect.hpp>
+
+#include "context.hpp"
+#include "output.hpp"
+#include "text.hpp"
+
+namespace mentedb::cli {
+namespace {
+
+int run_salvage(const Context& context, const std::string& destination) {
+  if (auto exists = require_store(context.directory()); !exists) return report(exists.error());
+  const Result<SalvageReport> result = salvage(context.directory(), destination, context.lock_timeout());
+  if (!result) return report(result.error());
+  if (context.json) {
+    Json lost = Json::array();
+    for (const Problem& problem : result->lost) {
+      lost.push_back({{"file", problem.file},
+                      {"offset", problem.offset},
+                      {"page", problem.page.value},
+                      {"message", problem.message}});
+    }
+    print_json({{"destination", destination},
+                {"memories_saved", result->memories_saved},
+                {"lost", std::move(lost)},
+                {"notes", result->notes}});
+  } else {
+    for (const Problem& problem : result->lost) {
+      out() << out().style(kRed) << "lost" << out().style(kReset) << "  "
+            << printable(fmt::format("{}, byte {} (page {}): {}", problem.file, problem.offset, problem.page.value,
+                                     problem.message))
+            << "\n";
+    }
+    for (const std::string& text : result->notes) out() << "note  " << printable(text) << "\n";
+    out() << fmt::format("{} saved to {}, {} lost\n", counted(result->memories_saved, "memory", "memories"),
+                         destination, result->lost.size());
+  }
+  return finish_output(result->lost.empty() ? kOk : kFailed);
+}
+
+}  // namespace
+
+void add_salvage(CLI::App& app, Context& context) {
+  CLI::App* command =
+      add_command(app, "salvage", "Save what is readable of a damaged store into a new one",
+                  "  mentedb --dir memory salvage rescued\n\n"
+                  "Lists what is lost and exits with 1 when anything is. The damaged store is only read.");
+  auto destination = std::make_shared<std::string>();
+  command->add_option("destination", *destination, "Directory to create")->type_name("DEST")->required();
+  command->callback([&context, destination] {
+    context.run = [&context, destination] { return run_salvage(context, *destination); };
+  });
+}
+
+}  // namespace mentedb::cli

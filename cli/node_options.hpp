@@ -1,0 +1,43 @@
+// The fields of a memory as options of `store` and `update`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <mentedb/error.hpp>
+#include <mentedb/memory_node.hpp>
+
+namespace mentedb::cli {
+
+struct NodeOptions {
+  std::optional<std::string> content;
+  std::optional<std::string> type;
+  std::optional<std::string> agent;
+  std::optional<std::string> user;
+  std::optional<std::string> space;
+  std::vector<std::string> tags;
+  std::vector<std::string> attributes;
+  std::optional<std::string> embedding;
+  std::optional<std::string> context;
+  std::optional<float> salience;
+  std::optional<float> confidence;
+  std::optional<std::string> valid_from;
+  std::optional<std::string> valid_until;
+
+  /// Sets the fields that were given. Tags replace the node's; attributes are set one by one.
+  /// @errors `invalid_argument`
+  Result<void> apply(MemoryNode& node) const;
+  /// True when at least one field was given.
+  [[nodiscard]] bool any() const;
+};
+
+void add_node_options(CLI::App& command, NodeOptions& options);
+
+/// The argument itself, or for "-" all of standard input without its last line feed.
+/// @errors `io_error`, `capacity_exceeded`
+Result<std::string> argument_or_stdin(const std::string& argument);
+
+}  // namespace mentedb::cli

@@ -1,0 +1,136 @@
+#include "output.hpp"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include <fmt/core.h>
+
+#include "text.hpp"
+
+namespace mentedb::cli {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
+
+bool wants_colours(bool is_terminal) {
+  if (!is_terminal) return false;
+  const char* no_color = std::getenv("NO_COLOR");  // no-color.org
+  if (no_color != nullptr && *no_color != '\0') return false;
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+bool json_errors = false;
+
+std::string dumped(const Json& value) {
+  // File names may hold any bytes; they must not turn an error message into an exception.
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Output::Output(int descriptor)
+    : descriptor_(descriptor), is_terminal_(isatty(descriptor) == 1), colours_(wants_colours(is_terminal_)) {}
+
+Output& Output::operator<<(std::string_view text) {
+  if (error_ != 0) return *this;
+  buffer_ += text;
+  if (buffer_.size() >= kBufferBytes || (is_terminal_ && text.ends_with('\n'))) flush();
+  return *this;
+}
+
+void Output::flush() {
+  std::string_view left = buffer_;
+  while (!left.empty() && error_ == 0) {
+    const ssize_t written = write(descriptor_, left.data(), left.size());
+    if (written >= 0) {
+      left.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      // The pipe was made non-blocking by somebody who shares it: wait for room.
+      pollfd wait{descriptor_, POLLOUT, 0};
+      poll(&wait, 1, 1000);
+    } else if (errno != EINTR) {
+      error_ = errno;
+    }
+  }
+  buffer_.clear();
+}
+
+bool Output::closed() const { return error_ == EPIPE; }
+
+bool Output::reader_has_gone() {
+  pollfd state{descriptor_, 0, 0};
+  if (error_ == 0 && poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0) error_ = EPIPE;
+  return closed();
+}
+
+std::size_t Output::columns() const {
+  winsize size{};
+  if (!is_terminal_ || ioctl(descriptor_, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
+Result<void> Output::finish(std::string_view name) {
+  flush();
+  if (error_ == 0 || error_ == EPIPE) return {};
+  return std::unexpected(Error{error_ == ENOSPC ? ErrorCode::no_space : ErrorCode::io_error, error_,
+                               fmt::format("cannot write {}: {}", name, std::strerror(error_))});
+}
+
+Output& out() {
+  static Output output(STDOUT_FILENO);
+  return output;
+}
+
+Output& err() {
+  static Output output(STDERR_FILENO);
+  return output;
+}
+
+void use_json_errors(bool json) { json_errors = json; }
+
+int report(const Error& error, const Json& extra) {
+  out().flush();  // in the order in which things happened
+  if (json_errors) {
+    Json body = {{"code", to_string(error.code)}, {"message", error.message}};
+    if (error.os_error != 0) body["errno"] = error.os_error;
+    for (const auto& [key, value] : extra.items()) body[key] = value;
+    err() << dumped(Json{{"error", body}}) << "\n";
+  } else {
+    err() << err().style(kRed) << "mentedb:" << err().style(kReset) << " " << printable(error.message) << "\n";
+  }
+  err().flush();
+  return 1;
+}
+
+int report_usage(std::string_view message, std::string_view command) {
+  if (json_errors) {
+    err() << dumped(Json{{"error", {{"code", "usage"}, {"message", message}}}}) << "\n";
+  } else {
+    err() << err().style(kRed) << "mentedb:" << err().style(kReset) << " " << printable(message) << "\n";
+    err() << "Try 'mentedb " << command << (command.empty() ? "" : " ") << "--help'.\n";
+  }
+  err().flush();
+  return 2;
+}
+
+void note(std::string_view message) {
+  if (json_errors) return;
+  out().flush();
+  err() << err().style(kYellow) << "note:" << err().style(kReset) << " " << printable(message) << "\n";
+  err().flush();
+}
+
+void print_json(const Json& value) { out() << dumped(value) << "\n"; }
+
+int finish_output(int status) {
+  if (auto finished = out().finish("standard output"); !finished) return report(finished.error());
+  return status;
+}
+
+}  // namespace mentedb::cli

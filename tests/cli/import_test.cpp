@@ -1,0 +1,281 @@
+// import and export.
+#include <signal.h>
+
+#include <fstream>
+#include <set>
+
+#include "command_test.hpp"
+#include "rs_store_builder.hpp"
+
+namespace mentedb::test {
+namespace {
+
+using nlohmann::json;
+
+class Import : public CommandTest {
+ protected:
+  json import_json(Arguments more, const std::string& input, int status = 0) const {
+    Arguments arguments = {"import", "-", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = run(arguments, input);
+    EXPECT_EQ(result.status, status) << result.err;
+    return json::parse(result.out);
+  }
+  [[nodiscard]] std::string count() const { return ok({"list", "--count"}); }
+};
+
+TEST_F(Import, TakesAFileOrStandardInput) {
+  const std::string file = write_file("a.jsonl", memory_lines(200));
+  EXPECT_TRUE(ok({"import", file}).starts_with("200 memories imported in "));
+  EXPECT_EQ(count(), "200\n");
+  EXPECT_EQ(import_json({}, memory_lines(210))["stored"], 10);
+  EXPECT_EQ(count(), "210\n");
+}
+
+TEST_F(Import, EveryWayToEndAndSeparateLines) {
+  std::string text = "\xEF\xBB\xBF" + memory_line(1) + "\n  \t\r\n" + memory_line(2);
+  text.back() = '\r';
+  text += "\n" + memory_line(3);
+  text.pop_back();  // no line feed at the end
+  EXPECT_EQ(import_json({}, text)["stored"], 3);
+  EXPECT_EQ(import_json({}, "\n\n")["stored"], 0);
+  EXPECT_EQ(import_json({}, "")["stored"], 0);
+}
+
+TEST_F(Import, ConflictsAreReplacedSkippedOrFail) {
+  import_json({}, memory_lines(3, "old"));
+  json result = import_json({"--on-conflict", "skip"}, memory_lines(4, "new"));
+  EXPECT_EQ(result["skipped"], 3);
+  EXPECT_EQ(result["stored"], 1);
+  EXPECT_EQ(got("00000000-0000-4000-8000-000000000001")["content"], "old");
+
+  result = import_json({}, memory_lines(4, "newer"));
+  EXPECT_EQ(result["replaced"], 4);
+  EXPECT_EQ(got("00000000-0000-4000-8000-000000000001")["content"], "newer");
+
+  // fail, and stop: what stands before the conflict stays
+  const std::string mixed = memory_line(8) + memory_line(9) + memory_line(2, "x") + memory_line(10);
+  const CommandResult failed = run({"import", "-", "--on-conflict", "fail"}, mixed);
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_NE(failed.err.find("standard input:3: memory 00000000-0000-4000-8000-000000000002 exists already"),
+            std::string::npos)
+      << failed.err;
+  EXPECT_NE(failed.err.find("stopped after line 2: 2 memories were committed and stay"), std::string::npos);
+  EXPECT_EQ(count(), "6\n");
+  // fail, and go on
+  result = import_json({"--on-conflict", "fail", "--on-error", "continue"}, mixed, 1);
+  EXPECT_EQ(result["failed"], 3);
+  EXPECT_EQ(result["stored"], 1);
+  EXPECT_EQ(count(), "7\n");
+  // an id twice in one batch
+  EXPECT_EQ(import_json({"--on-conflict", "skip"}, memory_line(20, "first") + memory_line(20, "second"))["skipped"], 1);
+  EXPECT_EQ(got("00000000-0000-4000-8000-000000000020")["content"], "first");
+}
+
+TEST_F(Import, ABadLineIsNamedAndStopsOrNot) {
+  const std::string bad[] = {"{\"id\":\"x\"}\n",
+                             "not json\n",
+                             "[]\n",
+                             "{\"content\":\"\xff\"}\n",
+                             memory_line(5).substr(0, memory_line(5).size() - 2) + ",\"embedding\":[NaN]}\n",
+                             memory_line(5).substr(0, memory_line(5).size() - 2) + ",\"embedding\":[1e39]}\n",
+                             memory_line(5).substr(0, memory_line(5).size() - 2) + ",\"confidence\":7}\n"};
+  int next = 100;
+  for (const std::string& line : bad) {
+    const std::string file = write_file("bad.jsonl", memory_line(next) + line + memory_line(next + 1));
+    const CommandResult stopped = run({"import", file});
+    EXPECT_EQ(stopped.status, 1) << line;
+    EXPECT_NE(stopped.err.find(file + ":2: "), std::string::npos) << stopped.err;
+    EXPECT_NE(stopped.err.find("stopped after line 1: 1 memory was committed and stay"), std::string::npos);
+    EXPECT_TRUE(stopped.out.starts_with("1 memory imported")) << stopped.out;
+    const CommandResult continued = run({"import", file, "--on-error", "continue"});
+    EXPECT_EQ(continued.status, 1) << line;
+    EXPECT_NE(continued.err.find(file + ":2: "), std::string::npos) << continued.err;
+    EXPECT_NE(continued.out.find("1 new, 1 replaced, 0 skipped, 1 failed"), std::string::npos) << continued.out;
+    next += 2;
+  }
+  EXPECT_EQ(count(), std::to_string(next - 100) + "\n");
+  const CommandResult errors =
+      run({"import", "-", "--json", "--on-error", "continue"}, "x\n" + memory_line(1) + "{}\n");
+  std::istringstream lines(errors.err);
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line)["error"]["line"], 1);
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line)["error"]["line"], 3);
+  EXPECT_EQ(json::parse(line)["error"]["code"], "invalid_argument");
+}
+
+TEST_F(Import, UnknownFieldsAreToldOnce) {
+  std::string lines;
+  for (int i = 1; i <= 3; ++i) lines += R"({"extra":{"a":[1]},)" + memory_line(i).substr(1);
+  const CommandResult result = run({"import", "-"}, lines);
+  EXPECT_EQ(result.status, 0);
+  EXPECT_NE(result.err.find("standard input:1: no memory has a field \"extra\""), std::string::npos) << result.err;
+  EXPECT_EQ(count_lines(result.err), 1U);
+}
+
+TEST_F(Import, FilesThatCannotBeRead) {
+  expect_refused({"import", "missing.jsonl"}, 1, "cannot read missing.jsonl: No such file or directory");
+  expect_refused({"import", "."}, 1, ". is a directory; expected a file of JSON lines");
+  ok({"store", "x"});
+  expect_refused({"import", store().string()}, 1, "--from mentedb-rs");
+  expect_refused({"import", "--from", "mentedb-rs", "missing"}, 1, "missing: no store of the original engine");
+  expect_refused({"import", "--from", "mentedb-rs", store().string()}, 1, "magic number");
+}
+
+// A writer that pauses: what it has written is committed and does not wait for a full batch.
+TEST_F(Import, APausingPipeIsCommittedAsItComes) {
+  RunningCommand import(command({"import", "-", "--batch", "1000"}), options());
+  import.write(memory_lines(5));
+  for (int i = 0; i < 200 && run({"list", "--count"}).out != "5\n"; ++i) usleep(20'000);
+  EXPECT_EQ(count(), "5\n");
+  import.write(memory_line(6));
+  import.close_input();
+  const CommandResult result = import.wait();
+  EXPECT_EQ(result.status, 0);
+  EXPECT_TRUE(result.out.starts_with("6 memories imported"));
+}
+
+TEST_F(Import, CtrlCEndsItAndSaysWhatIsCommitted) {
+  for (int number : {SIGINT, SIGTERM}) {
+    std::filesystem::remove_all(store());
+    RunningCommand import(command({"import", "-"}), options());
+    import.write(memory_lines(7));
+    for (int i = 0; i < 200 && run({"list", "--count"}).out != "7\n"; ++i) usleep(20'000);
+    import.send_signal(number);
+    const CommandResult result = import.wait();
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.err.find("interrupted after line 7: 7 memories were committed and stay"), std::string::npos)
+        << result.err;
+    EXPECT_TRUE(ok({"verify"}).starts_with("ok"));
+    EXPECT_EQ(count(), "7\n");
+  }
+}
+
+TEST_F(Import, CtrlCInTheMiddleOfAFileKeepsWholeBatches) {
+  const std::string file = write_file("many.jsonl", memory_lines(20'000));
+  RunningCommand import(command({"import", file, "--batch", "5"}), options());
+  for (int i = 0; i < 500 && run({"get", "00000000-0000-4000-8000-000000000100"}).status != 0; ++i) usleep(5'000);
+  import.send_signal(SIGINT);
+  const CommandResult result = import.wait();
+  if (result.status == 0) GTEST_SKIP() << "the import was faster than the signal";
+  EXPECT_EQ(result.status, 1);
+  const int committed = std::stoi(count());
+  EXPECT_EQ(committed % 5, 0);
+  std::string told = std::to_string(committed);
+  if (told.size() > 3) told.insert(told.size() - 3, ",");
+  EXPECT_NE(result.err.find(": " + told + " memories were committed and stay"), std::string::npos)
+      << committed << ' ' << result.err;
+  const json rest = json::parse(ok({"import", file, "--on-conflict", "skip", "--json"}));
+  EXPECT_EQ(rest["skipped"], committed);
+  EXPECT_EQ(count(), "20000\n");
+}
+
+TEST_F(Import, TheProgressBarIsOnATerminalOnly) {
+  const std::string file = write_file("many.jsonl", memory_lines(3000, std::string(200, 'x')));
+  CommandOptions terminal = options();
+  terminal.stderr_terminal = true;
+  terminal.environment["TERM"] = "xterm";
+  const CommandResult shown = run_command(command({"import", file, "--batch", "1"}), terminal);
+  EXPECT_EQ(shown.status, 0);
+  EXPECT_NE(shown.err.find("importing ["), std::string::npos) << shown.err;
+  EXPECT_NE(shown.err.find("/s"), std::string::npos);
+  EXPECT_NE(shown.err.find(" left"), std::string::npos);
+  EXPECT_TRUE(shown.err.ends_with("\r\x1b[K")) << "the bar is removed at the end";
+  EXPECT_EQ(run({"import", file}).err, "");
+  EXPECT_EQ(run_command(command({"import", file, "--no-progress"}), terminal).err, "");
+  EXPECT_EQ(run_command(command({"import", file, "--json"}), terminal).err, "");
+}
+
+TEST_F(Import, ImportGoesOnWhenNobodyReadsItsOutput) {
+  RunningCommand import(command({"import", "-"}), options(memory_lines(100)));
+  import.close_output();
+  EXPECT_EQ(import.wait().status, 0);
+  EXPECT_EQ(count(), "100\n");
+}
+
+TEST_F(Import, ReadsAStoreOfTheOriginalEngineAndLeavesItAsItIs) {
+  RsStoreBuilder builder;
+  builder.add_page(rs_memory("aaaaaaaa-0000-4000-8000-000000000001", "one"));
+  builder.add_free_page(0);
+  builder.add_page(rs_memory("bbbbbbbb-0000-4000-8000-000000000002", "damaged"));
+  builder.log_write(4, rs_memory("cccccccc-0000-4000-8000-000000000003", "three"));
+  builder.pages()[2 * 65'536 + 200] ^= 1;
+  builder.write(path("old"));
+  const std::string before = read_file(path("old") / "pages.db") + read_file(path("old") / "wal.log");
+  std::filesystem::permissions(path("old"), std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+
+  const CommandResult stopped = run({"import", "--from", "mentedb-rs", path("old").string()});
+  EXPECT_EQ(stopped.status, 1);
+  EXPECT_NE(stopped.err.find("pages.db, page 3: its checksum"), std::string::npos) << stopped.err;
+  const CommandResult result = run({"import", "--from", "mentedb-rs", path("old").string(), "--on-error", "continue"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.out.find("2 new, 0 replaced, 0 skipped, 1 failed"), std::string::npos) << result.out;
+  EXPECT_EQ(got("aaaaaaaa-0000-4000-8000-000000000001")["content"], "one");
+  EXPECT_EQ(got("cccccccc-0000-4000-8000-000000000003")["content"], "three");
+  std::filesystem::permissions(path("old"), std::filesystem::perms::owner_all);
+  EXPECT_EQ(read_file(path("old") / "pages.db") + read_file(path("old") / "wal.log"), before);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path("old")), {}), 2);
+}
+
+class Export : public CommandTest {};
+
+TEST_F(Export, GivesBackWhatWasImported) {
+  std::string lines;
+  for (int i = 1; i <= 50; ++i) lines += memory_line(i, "text " + std::to_string(i) + R"( \u0001\"\\ ü)");
+  ok({"import", "-"}, lines);
+  const std::string exported = ok({"export"});
+  EXPECT_EQ(count_lines(exported), 50U);
+  EXPECT_EQ(ok({"export", "-"}), exported);
+  const std::string told = ok({"export", "out.jsonl"});
+  EXPECT_TRUE(told.starts_with("50 memories exported to out.jsonl in ")) << told;
+  EXPECT_EQ(read_file(path("out.jsonl")), exported);
+  EXPECT_EQ(json::parse(ok({"export", "out.jsonl", "--json"}))["exported"], 50);
+  ok({"--dir", "copy", "import", "out.jsonl"});
+  const std::string again = ok({"--dir", "copy", "export"});
+  EXPECT_EQ(again, exported);
+  std::set<std::string> contents;
+  std::istringstream in(exported);
+  for (std::string line; std::getline(in, line);) contents.insert(json::parse(line)["content"].get<std::string>());
+  EXPECT_EQ(contents.size(), 50U);
+  EXPECT_TRUE(contents.contains("text 7 \x01\"\\ \xC3\xBC"));
+}
+
+TEST_F(Export, AnEarlierFileStaysWhenTheNewOneFails) {
+  ok({"store", "x"});
+  write_file("out.jsonl", "earlier\n");
+  expect_refused({"export", "missing/out.jsonl"}, 1, "cannot write missing/out.jsonl: No such file or directory");
+  expect_refused({"export", "."}, 1, "Is a directory");
+  expect_refused({"--dir", "no-store", "export", "out.jsonl"}, 1, "no store in no-store");
+  EXPECT_EQ(read_file(path("out.jsonl")), "earlier\n");
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(path(""))) files += entry.is_regular_file();
+  EXPECT_EQ(files, 1U) << "nothing half written is left";
+}
+
+TEST_F(Export, AClosedPipeEndsItQuietly) {
+  ok({"import", "-"}, memory_lines(3000, std::string(300, 'x')));
+  const CommandResult head = run_command(
+      {"bash", "-c", std::string("set -o pipefail; '") + MENTEDB_COMMAND + "' export | head -1"}, options());
+  EXPECT_EQ(head.status, 0) << head.err;
+  EXPECT_EQ(count_lines(head.out), 1U);
+  EXPECT_EQ(head.err, "");
+  RunningCommand list(command({"list"}), options());
+  list.close_output();
+  const CommandResult result = list.wait();
+  EXPECT_EQ(result.status, 0);
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(Export, AFullDiskIsAnError) {
+  ok({"store", "x"});
+  const CommandResult full =
+      run_command({"bash", "-c", std::string("'") + MENTEDB_COMMAND + "' export > /dev/full"}, options());
+  EXPECT_EQ(full.status, 1);
+  EXPECT_NE(full.err.find("cannot write standard output: No space left on device"), std::string::npos) << full.err;
+  EXPECT_EQ(run({"export", "/dev/full"}).status, 1);
+}
+
+}  // namespace
+}  // namespace mentedb::test

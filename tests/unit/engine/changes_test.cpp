@@ -1,0 +1,199 @@
+// committed_lsn, changes_since, wait_for_change: how caches above the engine learn what others did.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <thread>
+
+#include "support/store_fixture.hpp"
+#include "support/temp_directory.hpp"
+
+namespace mentedb {
+namespace {
+
+using std::chrono::milliseconds;
+using test::is_error;
+using test::memory;
+using test::memory_id;
+using test::must;
+
+class ChangesTest : public test::StoreFixture {
+ protected:
+  StorageEngine engine = open();
+};
+
+TEST_F(ChangesTest, TellWhatHappenedToEachMemory) {
+  must(engine.store_memory(memory(1)));
+  must(engine.store_memory(memory(2)));
+  must(engine.store_memory(memory(3)));
+  const Lsn start = engine.committed_lsn();
+  must(engine.update_memory(memory(2, "new")));
+  must(engine.delete_memory(memory_id(3)));
+  must(engine.store_memory(memory(4)));
+  const auto changes = must(engine.changes_since(start));
+  EXPECT_EQ(changes.cursor, engine.committed_lsn());
+  ASSERT_EQ(changes.changes.size(), 3U);
+  EXPECT_EQ(changes.changes[0].id, memory_id(2));
+  EXPECT_EQ(changes.changes[0].kind, ChangeKind::updated);
+  EXPECT_EQ(changes.changes[0].page, must(engine.find(memory_id(2))));
+  EXPECT_EQ(changes.changes[1].id, memory_id(3));
+  EXPECT_EQ(changes.changes[1].kind, ChangeKind::deleted);
+  EXPECT_EQ(changes.changes[1].page, PageId{0});
+  EXPECT_EQ(changes.changes[2].id, memory_id(4));
+  EXPECT_EQ(changes.changes[2].kind, ChangeKind::stored);
+  EXPECT_TRUE(std::ranges::is_sorted(changes.changes, {}, &Change::lsn));
+  for (const Change& change : changes.changes) {
+    EXPECT_GT(change.lsn, start);
+    EXPECT_LE(change.lsn, changes.cursor);
+  }
+  EXPECT_TRUE(must(engine.changes_since(changes.cursor)).changes.empty());
+  EXPECT_EQ(must(engine.changes_since(Lsn{0})).changes.size(), 4U);
+}
+
+TEST_F(ChangesTest, OnlyTheNewestChangeOfAMemoryCounts) {
+  must(engine.store_memory(memory(1)));
+  must(engine.update_memory(memory(1, "b")));
+  must(engine.delete_memory(memory_id(1)));
+  must(engine.store_memory(memory(1, "c")));
+  const auto changes = must(engine.changes_since(Lsn{0})).changes;
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].kind, ChangeKind::stored);
+  EXPECT_EQ(changes[0].lsn, engine.committed_lsn());
+}
+
+TEST_F(ChangesTest, RawPagesAreNoChangesOfMemories) {
+  const PageId page = must(engine.allocate_page());
+  must(engine.free_page(page));
+  EXPECT_TRUE(must(engine.changes_since(Lsn{0})).changes.empty());
+  EXPECT_EQ(must(engine.changes_since(Lsn{0})).cursor, engine.committed_lsn());
+}
+
+TEST_F(ChangesTest, AFollowerThatAppliesChangesHasTheSameMemories) {
+  // Sequential use: each change exactly once, and nothing missed. A cursor that became too old says so.
+  auto follower = open();
+  std::mt19937_64 random(5);
+  std::map<MemoryId, PageId> copy;
+  Lsn cursor{0};
+  int resyncs = 0;
+  for (int round = 0; round < 400; ++round) {
+    for (std::uint64_t n = 1 + random() % 3; n-- > 0;) {
+      const std::uint64_t number = random() % 30;
+      if (random() % 3 == 0) {
+        static_cast<void>(!engine.delete_memory(memory_id(number)));
+      } else {
+        must(engine.store_memory(memory(number, std::string(random() % 3000, 'x'))));
+      }
+    }
+    const auto changes = follower.changes_since(cursor);
+    if (!changes) {
+      ASSERT_EQ(changes.error().code, ErrorCode::resync_required);
+      ++resyncs;
+      cursor = follower.committed_lsn();
+      const auto all = must(follower.scan_all_memories());
+      copy = {all.begin(), all.end()};
+    } else {
+      ASSERT_EQ(changes->cursor, follower.committed_lsn());
+      for (const Change& change : changes->changes) {
+        ASSERT_GT(change.lsn, cursor);
+        if (change.kind == ChangeKind::deleted) {
+          copy.erase(change.id);
+        } else {
+          copy[change.id] = change.page;
+        }
+      }
+      cursor = changes->cursor;
+    }
+    const auto all = must(engine.scan_all_memories());
+    ASSERT_EQ(copy, (std::map<MemoryId, PageId>(all.begin(), all.end()))) << "round " << round;
+  }
+  EXPECT_LT(resyncs, 400);
+}
+
+TEST_F(ChangesTest, ADeletionThatIsNoLongerOnRecordAsksForAResync) {
+  must(engine.store_memory(memory(1)));
+  const Lsn old = engine.committed_lsn();
+  must(engine.delete_memory(memory_id(1)));
+  const Lsn after = engine.committed_lsn();
+  EXPECT_EQ(must(engine.changes_since(old)).changes.size(), 1U);
+  // The freed page is used again: the record of the deletion is gone.
+  for (std::uint64_t i = 2; entry(PageId{1})->type == format::EntryType::deleted; ++i) {
+    ASSERT_LT(i, 500U);
+    must(engine.store_memory(memory(i)));
+  }
+  EXPECT_TRUE(is_error(engine.changes_since(old), ErrorCode::resync_required, "read everything again"));
+  EXPECT_TRUE(is_error(open().changes_since(old), ErrorCode::resync_required));
+  EXPECT_TRUE(test::ok(engine.changes_since(after)));
+  // The horizon survives a checkpoint and a power cut.
+  must(engine.checkpoint());
+  const auto cut = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
+  mentedb::testing::SimVfs rebooted(*cut);
+  auto recovered = must(EngineAccess::open(rebooted, kDirectory, {}));
+  EXPECT_TRUE(is_error(recovered.changes_since(old), ErrorCode::resync_required));
+  EXPECT_TRUE(test::ok(recovered.changes_since(after)));
+}
+
+TEST_F(ChangesTest, CursorsOfAnotherLifeAskForAResync) {
+  must(engine.store_memory(memory(1)));
+  must(engine.backup("/copy"));
+  const Lsn at_backup = engine.committed_lsn();
+  must(engine.store_memory(memory(2)));
+  const Lsn later = engine.committed_lsn();
+  EXPECT_TRUE(is_error(engine.changes_since(Lsn{later.value + 1}), ErrorCode::resync_required));
+  auto copy = open({}, "/copy");
+  EXPECT_TRUE(is_error(copy.changes_since(at_backup), ErrorCode::resync_required));
+  EXPECT_TRUE(is_error(copy.changes_since(later), ErrorCode::resync_required));
+  for (std::uint64_t i = 10; i < 20; ++i) must(copy.store_memory(memory(i)));
+  EXPECT_TRUE(is_error(copy.changes_since(later), ErrorCode::resync_required));
+  const Lsn own = copy.committed_lsn();
+  must(copy.store_memory(memory(30)));
+  EXPECT_EQ(must(copy.changes_since(own)).changes.size(), 1U);
+}
+
+TEST_F(ChangesTest, SurviveAPowerCut) {
+  // The group's LSN mark lies in memory that a power cut may lose.
+  must(engine.store_memory(memory(1)));
+  must(engine.checkpoint());
+  const Lsn cursor = engine.committed_lsn();
+  must(engine.update_memory(memory(1, "two")));
+  const auto cut = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
+  mentedb::testing::SimVfs rebooted(*cut);
+  auto recovered = must(EngineAccess::open(rebooted, kDirectory, {}));
+  const auto changes = must(recovered.changes_since(cursor)).changes;
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].kind, ChangeKind::updated);
+}
+
+class WaitTest : public ::testing::Test {
+ protected:
+  test::TempDirectory temp;
+  StorageEngine engine = must(StorageEngine::open(temp / "store"));
+};
+
+TEST_F(WaitTest, ReturnsAtOnceWhenThereIsSomething) {
+  must(engine.store_memory(memory(1)));
+  EXPECT_EQ(must(engine.wait_for_change(Lsn{0}, milliseconds(10'000))), Lsn{1});
+}
+
+TEST_F(WaitTest, EndsAfterItsTimeout) {
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(must(engine.wait_for_change(engine.committed_lsn(), milliseconds(120))), Lsn{0});
+  const auto waited = std::chrono::steady_clock::now() - start;
+  EXPECT_GE(waited, milliseconds(119));
+  EXPECT_EQ(must(engine.wait_for_change(Lsn{0}, milliseconds(0))), Lsn{0});
+  EXPECT_EQ(must(engine.wait_for_change(Lsn{0}, milliseconds(-5))), Lsn{0});
+}
+
+TEST_F(WaitTest, IsWokenByAnotherEnginesCommit) {
+  auto other = must(StorageEngine::open(temp / "store"));
+  std::thread writer([&] {
+    std::this_thread::sleep_for(milliseconds(30));
+    must(other.store_memory(memory(1)));
+  });
+  const auto lsn = engine.wait_for_change(Lsn{0}, milliseconds::max());
+  writer.join();
+  EXPECT_EQ(must(Result<Lsn>(lsn)), Lsn{1});
+  EXPECT_TRUE(engine.load_memory(memory_id(1)));
+}
+
+}  // namespace
+}  // namespace mentedb

@@ -1,0 +1,153 @@
+// Damage of what the log still has: whoever reads, opens or recovers brings it back.
+#include <gtest/gtest.h>
+
+#include "format/index_format.hpp"
+#include "support/store_fixture.hpp"
+
+namespace mentedb {
+namespace {
+
+using test::is_error;
+using test::memory;
+using test::memory_id;
+using test::must;
+using test::ok;
+
+class HealTest : public test::StoreFixture {
+ protected:
+  HealTest() {
+    for (std::uint64_t i = 1; i <= 10; ++i) must(engine.store_memory(memory(i, std::string(i * 300, 'x'))));
+    must(engine.delete_memory(memory_id(10)));
+  }
+  std::uint64_t run_at(PageId page) const { return geometry().page_offset(page.value); }
+  std::uint64_t entry_at(PageId page) const { return geometry().entry_offset(page.value); }
+
+  /// Damages memory 5 in each possible place, and lets `heal` bring it back.
+  void expect_healed(const std::function<void(PageId)>& heal) {
+    const PageId page = must(engine.find(memory_id(5)));
+    const std::function<void()> damages[] = {
+        [&] { flip(kPages, run_at(page) + 3); },                          // checksum
+        [&] { flip(kPages, run_at(page) + sizeof(format::RunHeader)); },  // payload
+        [&] { flip(kPages, run_at(page) + 1024 + 5); },                   // its second page
+        [&] { overwrite(kPages, run_at(page), 512, 0); },                 // a torn write
+        [&] { overwrite(kPages, run_at(page) + 512, 512, 0); },
+        [&] { flip(kPages, entry_at(page) + 3); },
+        [&] { overwrite(kPages, entry_at(page), 512, 0); },
+        [&] {
+          overwrite(kPages, run_at(page), 1024, 0xEE);
+          overwrite(kPages, entry_at(page), 32, 0xEE);
+        },
+    };
+    for (std::size_t i = 0; i < std::size(damages); ++i) {
+      damages[i]();
+      heal(page);
+      const auto found = problems();
+      ASSERT_TRUE(found.empty()) << "damage " << i << "\n" << text(found);
+      ASSERT_EQ(must(engine.load_memory(memory_id(5))), memory(5, std::string(1500, 'x')));
+    }
+  }
+
+  StorageEngine engine = open();
+};
+
+TEST_F(HealTest, ByReadPage) {
+  expect_healed([&](PageId page) { EXPECT_EQ(must(engine.read_page(page)).header.page_count, 2U); });
+}
+
+TEST_F(HealTest, ByLoadWithAPage) {
+  expect_healed([&](PageId page) { EXPECT_EQ(must(engine.load_memory(page)).content.size(), 1500U); });
+}
+
+TEST_F(HealTest, ByLoadWithAnId) {
+  const PageId page = must(engine.find(memory_id(5)));
+  for (const std::uint64_t at : {run_at(page) + 3, run_at(page) + 200, run_at(page) + 1030}) {
+    flip(kPages, at);
+    EXPECT_EQ(must(engine.load_memory(memory_id(5))).content.size(), 1500U) << "corruption is what the log cannot heal";
+    expect_clean();
+  }
+}
+
+TEST_F(HealTest, ByFindAndScan) {
+  const PageId page = must(engine.find(memory_id(5)));
+  flip(kPages, entry_at(page) + 20);
+  EXPECT_EQ(must(engine.scan_all_memories()).size(), 9U);
+  EXPECT_EQ(must(engine.find(memory_id(5))), page);
+  expect_clean();
+  flip(kPages, entry_at(page) + 20);
+  EXPECT_EQ(must(engine.find(memory_id(5))), page) << "corruption is what the log cannot heal";
+  expect_clean();
+}
+
+TEST_F(HealTest, ByOpen) {
+  expect_healed([&](PageId) { static_cast<void>(open()); });
+}
+
+TEST_F(HealTest, ByRecover) {
+  expect_healed([&](PageId) { EXPECT_GE(must(engine.recover()), 1U); });
+  // The last of them reset the log: from here on it is lost, and says so.
+}
+
+TEST_F(HealTest, AFreedPageByOpen) {
+  const PageId freed{[&] {
+    for (std::uint64_t page = 1;; ++page) {
+      if (entry(PageId{page})->type == format::EntryType::deleted) return page;
+    }
+  }()};
+  overwrite(kPages, run_at(freed), 512, 0);
+  flip(kPages, entry_at(freed));
+  static_cast<void>(open());
+  expect_clean();
+  EXPECT_TRUE(is_error(engine.load_memory(memory_id(10)), ErrorCode::not_found));
+}
+
+TEST_F(HealTest, TheIdIndexByOpenAndRecover) {
+  const auto path = [&] { return "/db/ids-" + std::to_string(must(engine.stats()).index_number) + ".idx"; };
+  const auto slot_of_5 = [&] {
+    const auto content = disk.content(path());
+    const std::uint64_t page = must(engine.find(memory_id(5))).value;
+    for (std::uint64_t at = format::kIndexSlotsOffset; at < content.size(); at += 8) {
+      if (format::slot_page(base::read_struct<std::uint64_t>(content, at)) == page) return at;
+    }
+    ADD_FAILURE();
+    return std::uint64_t{0};
+  };
+  const std::uint64_t at = slot_of_5();
+  overwrite(path().c_str(), at, 8, 0);
+  EXPECT_TRUE(is_error(engine.load_memory(memory_id(5)), ErrorCode::not_found));
+  static_cast<void>(open());  // the log still has its operation
+  EXPECT_TRUE(ok(engine.load_memory(memory_id(5))));
+  expect_clean();
+  must(engine.checkpoint());
+  overwrite(path().c_str(), at, 8, 0);
+  must(engine.recover());
+  EXPECT_TRUE(ok(engine.load_memory(memory_id(5))));
+  expect_clean();
+}
+
+TEST_F(HealTest, WhatTheLogNoLongerHasIsCorruptionWithItsPlace) {
+  must(engine.checkpoint());
+  const PageId page = must(engine.find(memory_id(5)));
+  flip(kPages, run_at(page) + 100);
+  const std::string place = "page " + std::to_string(page.value);
+  EXPECT_TRUE(is_error(engine.load_memory(memory_id(5)), ErrorCode::corruption, place));
+  EXPECT_TRUE(is_error(engine.load_memory(page), ErrorCode::corruption, place));
+  EXPECT_TRUE(is_error(engine.read_page(page), ErrorCode::corruption, place));
+  EXPECT_TRUE(ok(engine.load_memory(memory_id(4))));  // the others are none the worse
+  EXPECT_TRUE(ok(open().load_memory(memory_id(6))));
+  // Writing it again heals it.
+  must(engine.store_memory(memory(5, "again")));
+  EXPECT_EQ(must(engine.load_memory(memory_id(5))).content, "again");
+  expect_clean();
+}
+
+TEST_F(HealTest, AReadOnlyEngineSaysWhoCanHeal) {
+  Options options;
+  options.read_only = true;
+  auto reader = open(options);
+  const PageId page = must(engine.find(memory_id(5)));
+  flip(kPages, run_at(page) + 100);
+  EXPECT_TRUE(is_error(reader.load_memory(page), ErrorCode::busy, "mentedb recover"));
+}
+
+}  // namespace
+}  // namespace mentedb

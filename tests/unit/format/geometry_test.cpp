@@ -1,0 +1,87 @@
+#include "format/geometry.hpp"
+
+#include <gtest/gtest.h>
+
+#include "format/page_format.hpp"
+
+namespace mentedb::format {
+namespace {
+
+constexpr std::uint32_t kSizes[] = {512, 1024, 2048, 4096, 8192, 16'384, 32'768, 65'536};
+
+// What docs/format.md prints: a change here is a new format version.
+static_assert(Geometry(1024).entry_offset(1) == 8192);
+static_assert(Geometry(1024).page_offset(1) == 8192 + 2'097'152);
+static_assert(Geometry(1024).page_offset(65'536) == 8192 + 2'097'152 + 65'535 * 1024);
+static_assert(Geometry(1024).entry_offset(65'537) == 8192 + 2'097'152 + 65'536 * 1024);
+static_assert(Geometry(512).file_bytes(0) == 8192);
+static_assert(Geometry(512).file_bytes(1) == 8192 + 2'097'152 + 512);
+
+TEST(Geometry, KnowsValidPageSizes) {
+  for (const std::uint32_t size : kSizes) {
+    EXPECT_TRUE(is_valid_page_bytes(size));
+    EXPECT_FALSE(is_valid_page_bytes(size - 1));
+    EXPECT_FALSE(is_valid_page_bytes(size + 1));
+  }
+  EXPECT_FALSE(is_valid_page_bytes(0));
+  EXPECT_FALSE(is_valid_page_bytes(256));
+  EXPECT_FALSE(is_valid_page_bytes(131'072));
+  EXPECT_FALSE(is_valid_page_bytes(std::uint64_t{1} << 32 | 1024));
+}
+
+TEST(Geometry, DirectoryAndPagesNeverOverlap) {
+  for (const std::uint32_t size : kSizes) {
+    const Geometry g(size);
+    for (std::uint64_t group = 0; group < 3; ++group) {
+      const std::uint64_t first = Geometry::first_page_of(group);
+      const std::uint64_t last = Geometry::last_page_of(group);
+      EXPECT_EQ(last - first + 1, kPagesPerGroup);
+      // [directory | pages], then at once the next group.
+      EXPECT_EQ(g.entry_offset(first), g.group_offset(group));
+      EXPECT_EQ(g.entry_offset(last) + kEntryBytes, g.page_offset(first));
+      EXPECT_EQ(g.page_offset(last) + size, g.entry_offset(last + 1));
+      EXPECT_EQ(g.page_offset(first + 1), g.page_offset(first) + size);
+      EXPECT_EQ(g.file_bytes(last), g.group_offset(group + 1));
+    }
+    EXPECT_EQ(g.group_offset(0), kFirstGroupOffset);
+    EXPECT_GE(g.group_offset(0), kSharedWordsOffset + base::kBlockBytes);
+    EXPECT_EQ(g.group_offset(1) % base::kBlockBytes, 0U);  // mmap needs it
+  }
+}
+
+TEST(Geometry, EntriesLieWithinOneSector) {
+  // A torn write leaves entries old or new, never half.
+  for (std::uint64_t page = 1; page < 100; ++page) {
+    const std::uint64_t at = Geometry(1024).entry_offset(page);
+    EXPECT_EQ(at / 512, (at + kEntryBytes - 1) / 512);
+  }
+}
+
+TEST(Geometry, RunsStayInOneGroup) {
+  EXPECT_TRUE(Geometry::in_one_group(1, kPagesPerGroup));
+  EXPECT_FALSE(Geometry::in_one_group(2, kPagesPerGroup));
+  EXPECT_FALSE(Geometry::in_one_group(1, kPagesPerGroup + 1));
+  EXPECT_TRUE(Geometry::in_one_group(65'536, 1));
+  EXPECT_FALSE(Geometry::in_one_group(65'536, 2));
+  EXPECT_TRUE(Geometry::in_one_group(65'537, 2));
+  EXPECT_FALSE(Geometry::in_one_group(5, 0));
+  // Hostile numbers: the sum wraps around.
+  EXPECT_FALSE(Geometry::in_one_group(5, UINT64_MAX));
+  EXPECT_FALSE(Geometry::in_one_group(UINT64_MAX, kPagesPerGroup));
+}
+
+TEST(Geometry, TheLastPageHasAnOffsetThatFitsAFile) {
+  const Geometry g(kMaxPageBytes);
+  EXPECT_LT(g.file_bytes(kMaxPageCount), std::uint64_t{INT64_MAX});
+  EXPECT_GT(g.page_offset(kMaxPageCount), g.page_offset(kMaxPageCount - 1));
+}
+
+TEST(Geometry, CountsPagesForAPayload) {
+  EXPECT_EQ(pages_for_payload(0, 1024), 1U);
+  EXPECT_EQ(pages_for_payload(1024 - sizeof(RunHeader), 1024), 1U);
+  EXPECT_EQ(pages_for_payload(1024 - sizeof(RunHeader) + 1, 1024), 2U);
+  EXPECT_EQ(pages_for_payload(2048 - sizeof(RunHeader), 1024), 2U);
+}
+
+}  // namespace
+}  // namespace mentedb::format

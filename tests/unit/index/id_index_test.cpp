@@ -1,0 +1,299 @@
+#include "index/id_index.hpp"
+
+#include <gtest/gtest.h>
+
+#include <unordered_map>
+
+#include "support/pages_fixture.hpp"
+
+namespace mentedb::index {
+namespace {
+
+using test::is_error;
+using test::must;
+using test::ok;
+
+class IdIndexTest : public test::PagesFixture {
+ protected:
+  IdIndexTest() {
+    grow(4000);
+    identity.store_id.fill(1);
+    identity.incarnation.fill(2);
+    identity.boot_id = vfs.boot_id();
+    identity.pages = must(file->id());
+  }
+
+  std::unique_ptr<IdIndex> make(bool writable = true) {
+    return std::make_unique<IdIndex>(*directory, words, pool, identity, writable);
+  }
+  /// A table over what the directory holds.
+  std::unique_ptr<IdIndex> rebuilt(std::uint64_t memory_count = 0) {
+    auto index = make();
+    must(index->rebuild(words.page_count(), memory_count));
+    return index;
+  }
+  static MemoryId memory(std::uint64_t number) { return MemoryId{id(number)}; }
+  /// Memory `number` lives on page `number`.
+  void store(std::uint64_t number, std::uint64_t lsn = 1) { use(number, 1, lsn, id(number)); }
+
+  /// The pages that a reader may look at for the id.
+  std::vector<std::uint64_t> pages_of(IdIndex& index, const MemoryId& wanted) {
+    const Table* const table = must(index.current());
+    Probe probe(*table, index.hash(wanted));
+    std::vector<std::uint64_t> found;
+    while (const std::uint64_t page = probe.next_page()) found.push_back(page);
+    return found;
+  }
+
+  Identity identity;
+};
+
+TEST_F(IdIndexTest, SetsReplacesAndErases) {
+  const auto index = rebuilt();
+  EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{});
+  store(1);
+  EXPECT_TRUE(must(index->set(memory(1), 1)));
+  EXPECT_FALSE(must(index->set(memory(1), 1)));  // I9: twice changes nothing
+  EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(index->used(), 1U);
+  use(9, 1, 2, id(1));
+  EXPECT_TRUE(must(index->set(memory(1), 9)));
+  EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{9});
+  EXPECT_EQ(index->used(), 1U);  // in the same slot
+  EXPECT_FALSE(must(index->erase(memory(1), 1)));  // that is no longer its place
+  EXPECT_TRUE(must(index->erase(memory(1), 9)));
+  EXPECT_FALSE(must(index->erase(memory(1), 9)));
+  EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{});
+  EXPECT_EQ(index->used(), 1U);  // a tombstone
+}
+
+TEST_F(IdIndexTest, HundredsOfIdsAllFindTheirPages) {
+  const auto index = rebuilt(900);
+  for (std::uint64_t n = 1; n <= 900; ++n) {
+    store(n);
+    must(index->set(memory(n), n));
+  }
+  for (std::uint64_t n = 1; n <= 900; ++n) EXPECT_EQ(pages_of(*index, memory(n)), std::vector<std::uint64_t>{n});
+  EXPECT_EQ(pages_of(*index, memory(901)), std::vector<std::uint64_t>{});
+}
+
+TEST_F(IdIndexTest, ATombstoneNeverHidesAnIdBehindIt) {
+  // 700 ids in 1,024 slots: many probe past others. Take every second one away.
+  const auto index = rebuilt();
+  for (std::uint64_t n = 1; n <= 700; ++n) {
+    store(n);
+    must(index->set(memory(n), n));
+  }
+  for (std::uint64_t n = 1; n <= 700; n += 2) EXPECT_TRUE(must(index->erase(memory(n), n)));
+  for (std::uint64_t n = 2; n <= 700; n += 2) EXPECT_EQ(pages_of(*index, memory(n)), std::vector<std::uint64_t>{n});
+  for (std::uint64_t n = 1; n <= 700; n += 2) EXPECT_TRUE(pages_of(*index, memory(n)).empty());
+}
+
+TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {
+  const auto index = rebuilt();
+  ASSERT_EQ(index->slot_count(), format::kMinIndexSlots);
+  std::uint64_t n = 1;
+  Result<bool> result = true;
+  for (; result && n <= 2000; ++n) {
+    store(n);
+    result = index->set(memory(n), n);
+  }
+  EXPECT_TRUE(is_error(result, ErrorCode::capacity_exceeded, "recover"));
+  EXPECT_LT(index->used(), format::kMinIndexSlots);  // an empty slot ends every probe
+  EXPECT_TRUE(pages_of(*index, memory(5'000'000)).empty());
+}
+
+TEST_F(IdIndexTest, ReserveGrowsBeforeTheTableIsFull) {
+  const auto index = rebuilt();
+  const std::uint64_t number = words.index_number();
+  for (std::uint64_t n = 1; n <= 3000; ++n) {
+    must(index->reserve(1, words.page_count(), n - 1));
+    store(n);
+    must(index->set(memory(n), n));
+  }
+  EXPECT_GE(index->slot_count(), 4096U);
+  EXPECT_GT(words.index_number(), number);
+  for (std::uint64_t n = 1; n <= 3000; ++n) ASSERT_EQ(pages_of(*index, memory(n)), std::vector<std::uint64_t>{n});
+  // Only the current file is left.
+  std::vector<std::string> names = must(directory->list());
+  std::erase(names, "pages.db");
+  EXPECT_EQ(names, std::vector<std::string>{format::index_file_name(words.index_number())});
+}
+
+TEST_F(IdIndexTest, ReserveMakesRoomForAWholeBatch) {
+  const auto index = rebuilt();
+  must(index->reserve(2000, words.page_count(), 0));
+  for (std::uint64_t n = 1; n <= 2000; ++n) {
+    store(n);
+    must(index->set(memory(n), n));
+  }
+}
+
+TEST_F(IdIndexTest, ARebuildReadsTheDirectory) {
+  store(1);
+  use(2, 1, 5, id(77));
+  use(3, 1, 9, id(77));  // a crash left two versions: the newest LSN wins
+  use(4, 1, 7, id(77));
+  free(5, 1, 3);
+  use(6, 3, 4, id(6));
+  flip(geometry.entry_offset(9));  // damage does not stop it
+  const auto index = rebuilt(3);
+  EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(pages_of(*index, memory(77)), std::vector<std::uint64_t>{3});
+  EXPECT_EQ(pages_of(*index, memory(6)), std::vector<std::uint64_t>{6});
+  EXPECT_EQ(index->used(), 3U);
+  EXPECT_EQ(words.group_lsn(0), 9U);  // in doubt whenever the index is
+}
+
+TEST_F(IdIndexTest, ARebuildDropsTombstones) {
+  const auto index = rebuilt();
+  for (std::uint64_t n = 1; n <= 500; ++n) {
+    store(n);
+    must(index->set(memory(n), n));
+    if (n % 2 == 1) {
+      free(n, 1, 2);
+      must(index->erase(memory(n), n));
+    }
+  }
+  EXPECT_EQ(index->used(), 500U);
+  must(index->rebuild(words.page_count(), 250));
+  EXPECT_EQ(index->used(), 250U);
+}
+
+TEST_F(IdIndexTest, AMiscountedStoreGetsALargerTable) {
+  for (std::uint64_t n = 1; n <= 2000; ++n) store(n);
+  const auto index = rebuilt(1);  // the counters are wrong
+  for (std::uint64_t n = 1; n <= 2000; ++n) ASSERT_EQ(pages_of(*index, memory(n)), std::vector<std::uint64_t>{n});
+}
+
+TEST_F(IdIndexTest, AnotherProcessFindsTheSameTable) {
+  store(1);
+  const auto index = rebuilt(1);
+  mentedb::testing::SimVfs other(disk);
+  const auto other_directory = must(other.open_directory("/db", false));
+  IdIndex second(*other_directory, words, pool, identity, true);
+  const std::uint64_t number = words.index_number();
+  must(second.ensure_usable(words.page_count(), 1));
+  EXPECT_EQ(words.index_number(), number);  // used, not rebuilt
+  EXPECT_EQ(pages_of(second, memory(1)), std::vector<std::uint64_t>{1});
+  // A slot stored by one is seen by the other, also when one of them moves on to another table.
+  store(2);
+  must(index->set(memory(2), 2));
+  EXPECT_EQ(pages_of(second, memory(2)), std::vector<std::uint64_t>{2});
+  const Table* const before = must(second.current());
+  must(index->rebuild(words.page_count(), 2));
+  EXPECT_FALSE(second.is_current(*before));
+  EXPECT_EQ(pages_of(second, memory(2)), std::vector<std::uint64_t>{2});
+  EXPECT_TRUE(second.is_current(*must(second.current())));
+}
+
+TEST_F(IdIndexTest, WhatDoesNotBelongToTheStoreIsRebuilt) {
+  // Slots of before a power cut may be lost; a copied directory has other pages; and so on.
+  store(1);
+  const std::function<void(Identity&)> changes[] = {
+      [](Identity& i) { i.boot_id[3] ^= 1; },   [](Identity& i) { i.store_id[3] ^= 1; },
+      [](Identity& i) { i.incarnation[3] ^= 1; }, [](Identity& i) { i.pages.inode += 1; },
+      [](Identity& i) { i.pages.device += 1; },
+  };
+  for (const auto& change : changes) {
+    static_cast<void>(rebuilt(1));
+    const std::uint64_t number = words.index_number();
+    change(identity);
+    const auto index = make();
+    EXPECT_TRUE(is_error(index->current(), ErrorCode::not_found));
+    must(index->ensure_usable(words.page_count(), 1));
+    EXPECT_NE(words.index_number(), number);
+    EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{1});
+  }
+}
+
+TEST_F(IdIndexTest, AMachineWithoutABootIdNeverTrustsAnOldTable) {
+  identity.boot_id = {};
+  store(1);
+  static_cast<void>(rebuilt(1));
+  EXPECT_TRUE(is_error(make()->current(), ErrorCode::not_found));
+}
+
+TEST_F(IdIndexTest, DamagedFilesAreRebuilt) {
+  store(1);
+  const auto expect_rebuilt = [&](const std::function<void(const std::string&)>& damage) {
+    static_cast<void>(rebuilt(1));
+    const std::uint64_t number = words.index_number();
+    damage("/db/" + format::index_file_name(number));
+    const auto index = make();
+    must(index->ensure_usable(words.page_count(), 1));
+    EXPECT_GT(words.index_number(), number);
+    EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{1});
+  };
+  expect_rebuilt([&](const std::string& path) { disk.erase(path); });
+  expect_rebuilt([&](const std::string& path) { disk.install(path, {}); });
+  expect_rebuilt([&](const std::string& path) {
+    auto content = disk.content(path);
+    content.resize(content.size() - 8);
+    disk.install(path, content);
+  });
+  expect_rebuilt([&](const std::string& path) { disk.damage(path, 40, filled(1, 0x55)); });
+  expect_rebuilt([&](const std::string& path) { disk.install(path, filled(12'288, 0)); });
+}
+
+TEST_F(IdIndexTest, APrivateTableServesWhoMayNotWrite) {
+  store(1);
+  store(2);
+  const auto names = must(directory->list());
+  const auto index = make(false);
+  EXPECT_TRUE(is_error(index->current(), ErrorCode::not_found));
+  must(index->ensure_usable(words.page_count(), 2));
+  EXPECT_EQ(pages_of(*index, memory(2)), std::vector<std::uint64_t>{2});
+  EXPECT_EQ(must(directory->list()), names);  // nothing was written
+  EXPECT_EQ(words.index_number(), 0U);
+  // As soon as somebody who may write has a table, that one counts.
+  const auto writer = rebuilt(2);
+  store(3);
+  must(writer->set(memory(3), 3));
+  EXPECT_EQ(pages_of(*index, memory(3)), std::vector<std::uint64_t>{3});
+}
+
+TEST_F(IdIndexTest, AProbeNoticesThatItsSlotChanged) {
+  // R8: else a stalled reader shows a version that the id does not have yet, and its next read goes back.
+  const auto index = rebuilt();
+  store(1);
+  must(index->set(memory(1), 1));
+  const Table* const table = must(index->current());
+  Probe probe(*table, index->hash(memory(1)));
+  EXPECT_EQ(probe.next_page(), 1U);
+  EXPECT_TRUE(probe.unchanged());
+  use(9, 1, 2, id(1));
+  must(index->set(memory(1), 9));
+  EXPECT_FALSE(probe.unchanged());
+  Probe again(*table, index->hash(memory(1)));
+  EXPECT_EQ(again.next_page(), 9U);
+  must(index->erase(memory(1), 9));
+  EXPECT_FALSE(again.unchanged());
+  EXPECT_EQ(again.next_page(), 0U);
+}
+
+TEST_F(IdIndexTest, ARebuildThatFailsLeavesTheOldTable) {
+  store(1);
+  const auto index = rebuilt(1);
+  const std::uint64_t number = words.index_number();
+  disk.set_capacity(1);
+  EXPECT_TRUE(is_error(index->rebuild(words.page_count(), 1), ErrorCode::no_space));
+  disk.set_capacity(0);
+  EXPECT_EQ(words.index_number(), number);
+  EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{1});
+  EXPECT_FALSE(disk.exists("/db/" + format::index_file_name(number + 1)));
+}
+
+TEST_F(IdIndexTest, AnyIndexNumberInTheSharedWordsWillDo) {
+  store(1);
+  static_cast<void>(rebuilt(1));
+  for (const std::uint64_t garbage : {std::uint64_t{0}, std::uint64_t{12345}, UINT64_MAX - 1}) {
+    words.publish_index_number(garbage);
+    const auto index = make();
+    ASSERT_TRUE(ok(index->ensure_usable(words.page_count(), 1))) << garbage;
+    EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{1});
+  }
+}
+
+}  // namespace
+}  // namespace mentedb::index

@@ -1,0 +1,256 @@
+#include "pages/allocator.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "support/pages_fixture.hpp"
+
+namespace mentedb::pages {
+namespace {
+
+using format::Counters;
+using format::EntryType;
+using test::is_error;
+using test::must;
+
+class AllocatorTest : public test::PagesFixture {
+ protected:
+  explicit AllocatorTest(const mentedb::testing::SimDiskOptions& options = {}) : PagesFixture(options) {}
+
+  /// Publishes growth at once, as a commit does.
+  std::uint64_t allocate(std::uint64_t count) {
+    const std::uint64_t page = must(allocator.allocate(count, counters, taken));
+    words.publish_page_count(counters.page_count);
+    return page;
+  }
+
+  /// `count` pages that were used once and are free again, with nothing above them.
+  void freed_pages(std::uint64_t count) {
+    grow(count);
+    counters.page_count = counters.high_water = count;
+  }
+
+  Allocator allocator{pool, pages, words};
+  Counters counters;
+  TakenRuns taken;
+};
+
+TEST(TakenRuns, FindsEveryOverlap) {
+  TakenRuns taken;
+  taken.add(10, 5);
+  taken.add(20, 1);
+  EXPECT_EQ(taken.overlap(1, 9), std::nullopt);
+  EXPECT_EQ(taken.overlap(1, 10), 15U);
+  EXPECT_EQ(taken.overlap(14, 1), 15U);
+  EXPECT_EQ(taken.overlap(15, 5), std::nullopt);
+  EXPECT_EQ(taken.overlap(15, 6), 21U);
+  EXPECT_EQ(taken.overlap(1, 100), 21U);
+  EXPECT_EQ(taken.overlap(12, 1), 15U);
+  taken.remove(10);
+  EXPECT_EQ(taken.overlap(1, 15), std::nullopt);
+}
+
+TEST_F(AllocatorTest, BeginsAtPageOneAndGoesUp) {
+  EXPECT_EQ(allocate(1), 1U);
+  EXPECT_EQ(allocate(3), 2U);
+  EXPECT_EQ(allocate(1), 5U);
+  EXPECT_EQ(counters.high_water, 5U);
+  EXPECT_EQ(counters.used_pages, 5U);
+  EXPECT_EQ(counters.reuse_horizon, 0U);
+}
+
+TEST_F(AllocatorTest, GrowsInLargeStepsAndDurably) {
+  allocate(1);
+  EXPECT_EQ(counters.page_count, 256U * 1024 / kPageBytes);
+  const std::uint64_t first_step = counters.page_count;
+  while (counters.high_water < first_step) allocate(1);
+  EXPECT_EQ(counters.page_count, first_step);
+  allocate(1);
+  EXPECT_EQ(counters.page_count, 2 * first_step);
+  // A run longer than a step gets all it needs.
+  allocate(5000);
+  EXPECT_GE(counters.page_count, counters.high_water);
+  // From 4,096 pages on a step is an eighth of the store.
+  while (counters.page_count - counters.high_water > 0) allocate(1);
+  const std::uint64_t before = counters.page_count;
+  allocate(1);
+  EXPECT_EQ(counters.page_count, before + before / 8);
+  // Every new page has space and a valid free entry also after a power cut: nothing is left for redo to allocate.
+  const auto after = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
+  const auto content = after->content(kPath);
+  ASSERT_GE(content.size(), geometry.file_bytes(counters.page_count));
+  for (std::uint64_t page = 1; page <= counters.page_count; ++page) {
+    const std::span<const std::byte, format::kEntryBytes> bytes(content.data() + geometry.entry_offset(page), format::kEntryBytes);
+    ASSERT_EQ(format::decode_entry(bytes, page, kSeed), format::Entry{}) << page;
+  }
+}
+
+TEST_F(AllocatorTest, ReusesFreedRunsBeforeItTakesNewPages) {
+  freed_pages(100);
+  use(1, 50, 1);
+  use(61, 40, 1);
+  counters.used_pages = 90;
+  EXPECT_EQ(allocate(10), 51U);
+  EXPECT_EQ(counters.high_water, 100U);
+  EXPECT_EQ(counters.used_pages, 100U);
+  EXPECT_EQ(allocate(1), 101U);
+}
+
+TEST_F(AllocatorTest, FreedNeighboursMakeOneRun) {
+  freed_pages(30);
+  use(1, 10, 1);
+  use(26, 5, 2);
+  free(11, 5, 7);   // three runs of different ages, one hole
+  free(16, 4, 9, EntryType::moved);
+  free(20, 6, 8);
+  counters.used_pages = 15;
+  EXPECT_EQ(allocate(15), 11U);
+}
+
+TEST_F(AllocatorTest, AHoleThatIsTooSmallIsPassedOver) {
+  freed_pages(40);
+  for (std::uint64_t page = 1; page <= 40; page += 5) use(page, 2, 1);  // holes of three
+  counters.used_pages = 16;
+  EXPECT_EQ(allocate(4), 41U);
+  const std::uint64_t small = allocate(3);
+  EXPECT_LE(small, 40U);
+  EXPECT_EQ((small - 1) % 5, 2U);
+}
+
+TEST_F(AllocatorTest, ReuseHorizonIsTheHighestDeletionThatIsOverwritten) {
+  freed_pages(20);
+  free(1, 4, 70);
+  free(5, 4, 90, EntryType::moved);  // not a deletion: the memory lives on elsewhere
+  free(9, 4, 80);
+  free(13, 4, 99, EntryType::free);
+  EXPECT_EQ(allocate(4), 1U);
+  EXPECT_EQ(counters.reuse_horizon, 70U);
+  EXPECT_EQ(allocate(4), 5U);
+  EXPECT_EQ(counters.reuse_horizon, 70U);
+  EXPECT_EQ(allocate(8), 9U);
+  EXPECT_EQ(counters.reuse_horizon, 80U);
+}
+
+TEST_F(AllocatorTest, ARunThatWasPassedOverDoesNotRaiseTheHorizon) {
+  freed_pages(20);
+  free(1, 2, 500);
+  use(3, 1, 501);
+  free(4, 4, 60);
+  counters.used_pages = 1;
+  EXPECT_EQ(allocate(4), 4U);
+  EXPECT_EQ(counters.reuse_horizon, 60U);
+}
+
+TEST_F(AllocatorTest, NothingIsTakenTwiceInOneBatch) {
+  // The directory shows the runs of an open batch as free until it is committed.
+  freed_pages(100);
+  std::set<std::uint64_t> pages_seen;
+  for (int i = 0; i < 20; ++i) {
+    const std::uint64_t first = allocate(5);
+    EXPECT_LE(first + 4, 100U);
+    for (std::uint64_t page = first; page < first + 5; ++page) EXPECT_TRUE(pages_seen.insert(page).second) << page;
+  }
+  EXPECT_EQ(pages_seen.size(), 100U);
+  EXPECT_EQ(allocate(1), 101U);
+}
+
+TEST_F(AllocatorTest, DamagedEntriesAreNeverGivenAway) {
+  // What lies behind a damaged entry may be somebody's memory.
+  freed_pages(20);
+  flip(geometry.entry_offset(10) + 3);
+  for (int i = 0; i < 30; ++i) {
+    const std::uint64_t page = allocate(1);
+    ASSERT_NE(page, 10U);
+  }
+  EXPECT_EQ(counters.high_water, 31U);
+}
+
+TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsNew) {
+  grow(65'536);
+  counters = {.page_count = 65'536, .high_water = 65'530, .used_pages = 65'530, .memory_count = 0, .reuse_horizon = 0};
+  EXPECT_EQ(allocate(7), 65'537U);
+  EXPECT_EQ(counters.high_water, 65'543U);
+  EXPECT_GE(counters.page_count, 65'543U);
+  // The pages that were passed over are not lost.
+  words.set_cursor(65'531);
+  EXPECT_EQ(allocate(6), 65'531U);
+}
+
+TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsReused) {
+  grow(70'000);
+  counters = {.page_count = 70'000, .high_water = 70'000, .used_pages = 60'000, .memory_count = 0, .reuse_horizon = 0};
+  words.set_cursor(65'534);  // three free pages here, thousands behind the border
+  EXPECT_EQ(allocate(4), 65'537U);
+  words.set_cursor(65'534);
+  EXPECT_EQ(allocate(3), 65'534U);
+}
+
+TEST_F(AllocatorTest, AWholeGroupIsOneRun) {
+  EXPECT_EQ(allocate(1), 1U);
+  EXPECT_EQ(allocate(format::kPagesPerGroup), 65'537U);
+  EXPECT_EQ(counters.high_water, 131'072U);
+}
+
+TEST_F(AllocatorTest, TheLastPageNumberIsALimit) {
+  counters = {.page_count = format::kMaxPageCount, .high_water = format::kMaxPageCount,
+              .used_pages = format::kMaxPageCount, .memory_count = 0, .reuse_horizon = 0};
+  EXPECT_TRUE(is_error(allocator.allocate(1, counters, taken), ErrorCode::capacity_exceeded, "4294967295"));
+  EXPECT_EQ(counters.page_count, format::kMaxPageCount);
+}
+
+TEST_F(AllocatorTest, AnyCursorWillDo) {
+  // The cursor is a hint in shared memory: it may hold anything.
+  freed_pages(20);
+  for (const std::uint64_t cursor : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{20}, std::uint64_t{21}, UINT64_MAX}) {
+    words.set_cursor(cursor);
+    EXPECT_LE(allocate(2), 19U);
+  }
+}
+
+TEST_F(AllocatorTest, AFullDiskIsNoSpaceAndChangesNothing) {
+  allocate(1);
+  disk.set_capacity(disk.content(kPath).size() + 64 * 1024);
+  while (counters.high_water < counters.page_count) allocate(1);
+  const Counters before = counters;
+  EXPECT_TRUE(is_error(allocator.allocate(1, counters, taken), ErrorCode::no_space));
+  EXPECT_EQ(counters, before);
+}
+
+TEST_F(AllocatorTest, GrowthIsNotPublishedAndNotSweptBeforeTheCommit) {
+  const std::uint64_t first = must(allocator.allocate(10, counters, taken));
+  EXPECT_EQ(words.page_count(), 0U);
+  counters.used_pages -= 10;  // the batch frees what it has just stored
+  EXPECT_EQ(must(allocator.allocate(5, counters, taken)), first + 10);
+  EXPECT_EQ(words.page_count(), 0U);
+}
+
+TEST_F(AllocatorTest, FragmentedSpaceIsFoundAgain) {
+  // Random sizes come and go at a constant volume: the store settles instead of growing for ever.
+  std::mt19937_64 random(3);
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> live;
+  std::uint64_t lsn = 1;
+  std::uint64_t settled = 0;
+  for (int round = 0; round < 6000; ++round) {
+    const auto count = static_cast<std::uint32_t>(1 + random() % (round % 10 == 0 ? 60 : 6));
+    taken = {};
+    const std::uint64_t page = allocate(count);
+    for (std::uint64_t at = page; at < page + count; ++at) {
+      ASSERT_TRUE(format::is_free(must(pool.read_entry(at))->type)) << "page " << at << " is in use";
+    }
+    use(page, count, lsn++);
+    live.emplace_back(page, count);
+    if (live.size() > 200) {
+      const std::size_t victim = random() % live.size();
+      free(live[victim].first, live[victim].second, lsn++);
+      counters.used_pages -= live[victim].second;
+      live.erase(live.begin() + static_cast<std::ptrdiff_t>(victim));
+    }
+    if (round == 1000) settled = counters.high_water;
+  }
+  EXPECT_LT(counters.high_water, settled * 3 / 2);
+}
+
+}  // namespace
+}  // namespace mentedb::pages

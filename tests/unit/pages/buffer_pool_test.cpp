@@ -1,0 +1,178 @@
+#include "pages/buffer_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/pages_fixture.hpp"
+
+namespace mentedb::pages {
+namespace {
+
+using mentedb::testing::Step;
+using mentedb::testing::StepAction;
+using mentedb::testing::StepKind;
+using test::is_error;
+using test::must;
+
+class BufferPoolTest : public test::PagesFixture {
+ protected:
+  explicit BufferPoolTest(const mentedb::testing::SimDiskOptions& options = {}) : PagesFixture(options) { grow(1000); }
+
+  std::optional<RunCopy> read(std::uint64_t page) { return must(pool.read_run(page, buffer)); }
+  void write(std::uint64_t page, std::uint64_t lsn, std::uint32_t run_pages, std::size_t payload_bytes, int value) {
+    must(pages.write_run(header(page, lsn, run_pages, payload_bytes), filled(payload_bytes, value)));
+  }
+
+  base::AlignedBuffer buffer;
+};
+
+class TearingBufferPoolTest : public BufferPoolTest {
+ protected:
+  TearingBufferPoolTest() : BufferPoolTest({.seed = 1, .capacity_bytes = 0, .tear_bytes = 512}) {}
+};
+
+TEST_F(BufferPoolTest, ReadsRunsOfOneAndOfManyPages) {
+  write(5, 9, 1, 100, 1);
+  write(6, 10, 20, 10'000, 2);
+  const auto small = read(5);
+  ASSERT_TRUE(small);
+  EXPECT_EQ(small->header.lsn, 9U);
+  EXPECT_TRUE(std::ranges::equal(small->payload, filled(100, 1)));
+  const auto large = read(6);
+  ASSERT_TRUE(large);
+  EXPECT_EQ(large->header.run_pages, 20U);
+  EXPECT_TRUE(std::ranges::equal(large->payload, filled(10'000, 2)));
+  EXPECT_EQ(must(pool.read_header(6))->lsn, 10U);
+}
+
+TEST_F(BufferPoolTest, WhatWasNeverWrittenIsNoRun) {
+  EXPECT_FALSE(read(7));
+  write(6, 10, 20, 10'000, 2);
+  EXPECT_FALSE(read(7));  // inside a run
+  EXPECT_FALSE(must(pool.read_header(7)));
+}
+
+TEST_F(BufferPoolTest, KnowsWhichPagesThereAre) {
+  EXPECT_FALSE(pool.contains(0));
+  EXPECT_TRUE(pool.contains(1));
+  EXPECT_TRUE(pool.contains(1000));
+  EXPECT_FALSE(pool.contains(1001));
+  EXPECT_FALSE(pool.contains(UINT64_MAX));
+}
+
+TEST_F(BufferPoolTest, MixedImagesAreRefused) {
+  // Half of a new image over an old one, as a reader beside a writer may copy it, at every sector.
+  write(10, 1, 8, 4000, 1);
+  const auto old_bytes = disk.content(kPath);
+  write(10, 2, 8, 4000, 2);
+  const auto new_bytes = disk.content(kPath);
+  const std::uint64_t at = geometry.page_offset(10);
+  for (std::size_t cut = 512; cut < 8 * 512; cut += 512) {
+    disk.damage(kPath, at, std::span(new_bytes).subspan(at, cut));
+    disk.damage(kPath, at + cut, std::span(old_bytes).subspan(at + cut, 8 * 512 - cut));
+    EXPECT_FALSE(read(10)) << cut;
+    disk.damage(kPath, at, std::span(old_bytes).subspan(at, cut));
+    disk.damage(kPath, at + cut, std::span(new_bytes).subspan(at + cut, 8 * 512 - cut));
+    EXPECT_FALSE(read(10)) << cut;
+  }
+}
+
+TEST_F(TearingBufferPoolTest, ACopyThatAWriterOvertakesIsOldOrNewOrRefused) {
+  write(10, 1, 8, 4000, 1);
+  const auto old_bytes = disk.content(kPath);
+  write(10, 2, 3, 1000, 2);  // also shorter: a believed old length meets new bytes
+  const auto new_bytes = disk.content(kPath);
+  const std::uint64_t at = geometry.page_offset(10);
+  const auto put = [&](const std::vector<std::byte>& content) { disk.damage(kPath, at, std::span(content).subspan(at, 8 * 512)); };
+  int refused = 0;
+  for (int when = 0; when < 12; ++when) {
+    put(old_bytes);
+    int slices = 0;
+    disk.set_hook([&](const Step& step) {
+      const bool slice = step.kind == StepKind::copy || step.kind == StepKind::copy_slice;
+      if (slice && slices++ == when) put(new_bytes);
+      return StepAction::proceed();
+    });
+    const auto run = pool.read_run(10, buffer);
+    disk.set_hook({});
+    ASSERT_TRUE(run);
+    if (!*run) {
+      ++refused;
+      continue;
+    }
+    const bool whole_old = (*run)->header.lsn == 1 && std::ranges::equal((*run)->payload, filled(4000, 1));
+    const bool whole_new = (*run)->header.lsn == 2 && std::ranges::equal((*run)->payload, filled(1000, 2));
+    EXPECT_TRUE(whole_old || whole_new) << when;
+  }
+  EXPECT_GT(refused, 0);
+}
+
+TEST_F(BufferPoolTest, AHeaderThatReachesBeyondTheStoreIsNotBelieved) {
+  // I10: valid bytes (another page count, an old backup) that would lead beyond the file.
+  auto h = header(999, 1, 5, 2000);
+  const auto payload = filled(2000, 1);
+  format::seal_run_header(h, payload, kSeed);
+  std::vector<std::byte> image(1024);
+  base::write_struct(std::span(image), 0, h);
+  disk.damage(kPath, geometry.page_offset(999), image);
+  EXPECT_FALSE(read(999));
+}
+
+TEST_F(BufferPoolTest, AnUnreadableSectorIsAnErrorAndNoSignal) {
+  write(10, 1, 8, 4000, 1);
+  disk.set_bad(kPath, geometry.page_offset(12), 512);
+  EXPECT_TRUE(is_error(pool.read_run(10, buffer), ErrorCode::io_error, "pages.db"));
+  EXPECT_TRUE(must(pool.read_entry(1)));  // the directory is another stretch
+}
+
+TEST_F(BufferPoolTest, AnUnreadableDirectoryIsAnErrorToo) {
+  disk.set_bad(kPath, geometry.entry_offset(17), 512);
+  EXPECT_TRUE(is_error(pool.read_entry(17), ErrorCode::io_error, "pages.db"));
+}
+
+TEST_F(BufferPoolTest, AWarmReadMakesNoSystemCall) {
+  write(10, 1, 8, 4000, 1);
+  ASSERT_TRUE(read(10));
+  static_cast<void>(must(pool.read_entry(10)));
+  disk.set_tracing(true);
+  ASSERT_TRUE(read(10));
+  static_cast<void>(must(pool.read_entry(10)));
+  for (const auto& entry : disk.trace()) {
+    EXPECT_TRUE(entry.kind == StepKind::copy || entry.kind == StepKind::load) << to_string(entry.kind);
+  }
+  EXPECT_FALSE(disk.trace().empty());
+}
+
+TEST_F(BufferPoolTest, GrowthIsSeenWithoutANewMapping) {
+  ASSERT_TRUE(must(pool.read_entry(1000)));
+  grow(3000);
+  write(2900, 1, 1, 10, 1);
+  EXPECT_TRUE(read(2900));
+  EXPECT_TRUE(must(pool.read_entry(3000)));
+}
+
+TEST_F(BufferPoolTest, ReadsAcrossGroups) {
+  grow(65'536 + 20);
+  write(65'536, 1, 1, 10, 1);
+  write(65'537, 2, 4, 1500, 2);
+  EXPECT_EQ(read(65'536)->header.lsn, 1U);
+  EXPECT_EQ(read(65'537)->header.lsn, 2U);
+  EXPECT_TRUE(must(pool.read_entry(65'536)));
+  EXPECT_TRUE(must(pool.read_entry(65'537)));
+  const auto residency = pool.residency();
+  EXPECT_GE(residency.mapped_bytes, 65'556U * kPageBytes);
+}
+
+TEST_F(BufferPoolTest, EntriesOfFreeAndUsedPages) {
+  use(3, 2, 5);
+  EXPECT_EQ(must(pool.read_entry(3))->type, format::EntryType::memory_stored);
+  EXPECT_EQ(must(pool.read_entry(4))->type, format::EntryType::interior);
+  EXPECT_EQ(must(pool.read_entry(4))->run_pages, 1U);
+  EXPECT_EQ(must(pool.read_entry(5)), format::Entry{});
+  flip(geometry.entry_offset(4) + 20);
+  EXPECT_EQ(must(pool.read_entry(4)), std::nullopt);
+}
+
+}  // namespace
+}  // namespace mentedb::pages

@@ -1,0 +1,101 @@
+#include "pages/page_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "support/pages_fixture.hpp"
+
+namespace mentedb::pages {
+namespace {
+
+using mentedb::testing::Effect;
+using mentedb::testing::Step;
+using mentedb::testing::StepAction;
+using mentedb::testing::StepKind;
+using test::is_error;
+using test::must;
+
+class PageFileTest : public test::PagesFixture {
+ protected:
+  PageFileTest() { grow(1000); }
+
+  void fail_next_sync() {
+    disk.set_hook([](const Step& step) {
+      return step.kind == StepKind::sync ? StepAction::fail(EIO, Effect::none) : StepAction::proceed();
+    });
+  }
+
+  base::AlignedBuffer buffer;
+};
+
+TEST_F(PageFileTest, ARunIsWrittenWholeWithZerosBehindItsData) {
+  disk.damage(kPath, geometry.page_offset(3), filled(3 * kPageBytes, 0xEE));  // of a deleted memory
+  must(pages.write_run(header(3, 1, 3, 600), filled(600, 1)));
+  const auto content = disk.content(kPath);
+  const std::uint64_t begin = geometry.page_offset(3) + sizeof(format::RunHeader) + 600;
+  for (std::uint64_t at = begin; at < geometry.page_offset(6); ++at) ASSERT_EQ(content[at], std::byte{0}) << at - begin;
+  EXPECT_TRUE(must(pool.read_run(3, buffer)));
+}
+
+TEST_F(PageFileTest, AFreedPageSaysSoItself) {
+  must(pages.write_run(header(3, 1, 1, 100), filled(100, 1)));
+  must(pages.write_free_header(3, 8));
+  const auto run = must(pool.read_run(3, buffer));
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->header.type, format::RunType::free);
+  EXPECT_EQ(run->header.lsn, 8U);
+}
+
+TEST_F(PageFileTest, EntriesOfARunLeadToItsHead) {
+  use(10, 5, 7, id(3));
+  for (std::uint64_t i = 1; i < 5; ++i) {
+    const auto entry = must(pool.read_entry(10 + i));
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->type, format::EntryType::interior);
+    EXPECT_EQ(entry->run_pages, i);
+    EXPECT_EQ(entry->lsn, 7U);
+  }
+  free(10, 5, 9);
+  EXPECT_EQ(must(pool.read_entry(10))->type, format::EntryType::deleted);
+  for (std::uint64_t i = 1; i < 5; ++i) {
+    EXPECT_EQ(must(pool.read_entry(10 + i)), (format::Entry{.id = {}, .lsn = 9, .run_pages = 0, .type = format::EntryType::free}));
+  }
+}
+
+TEST_F(PageFileTest, AFailedSyncLeavesItsMark) {
+  // R7: the error is reported once, perhaps to somebody who died. The mark tells the others.
+  must(pages.sync(false));
+  EXPECT_FALSE(words.sync_pending());
+  fail_next_sync();
+  EXPECT_TRUE(is_error(pages.sync(false), ErrorCode::io_error));
+  disk.set_hook({});
+  EXPECT_TRUE(words.sync_pending());
+  must(pages.sync(false));
+  EXPECT_TRUE(words.sync_pending()) << "a later sync says nothing about what the failed one lost";
+  must(pages.sync(true));
+  EXPECT_FALSE(words.sync_pending());
+}
+
+TEST_F(PageFileTest, TheMarkStandsWhileTheSyncRuns) {
+  bool marked = false;
+  disk.set_hook([&](const Step& step) {
+    if (step.kind == StepKind::sync) marked = words.sync_pending();
+    return StepAction::proceed();
+  });
+  must(pages.sync(false));
+  disk.set_hook({});
+  EXPECT_TRUE(marked);
+}
+
+TEST_F(PageFileTest, GrowthThatFailsLeavesTheOldPages) {
+  use(1, 1, 1);
+  disk.set_hook([](const Step& step) { return step.kind == StepKind::allocate ? StepAction::fail(ENOSPC) : StepAction::proceed(); });
+  EXPECT_TRUE(is_error(pages.grow(1000, 2000), ErrorCode::no_space));
+  disk.set_hook({});
+  EXPECT_EQ(must(pool.read_entry(1))->lsn, 1U);
+  must(pages.grow(1000, 2000));
+}
+
+}  // namespace
+}  // namespace mentedb::pages

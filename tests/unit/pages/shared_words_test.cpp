@@ -1,0 +1,133 @@
+#include "pages/shared_words.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/pages_fixture.hpp"
+
+namespace mentedb::pages {
+namespace {
+
+class SharedWordsTest : public test::PagesFixture {
+ protected:
+  static wal::Tail sample() {
+    wal::Tail tail;
+    tail.epoch = 1;
+    tail.offset = 2;
+    tail.next_lsn = 3;
+    tail.previous_checksum = 4;
+    tail.counters = {.page_count = 5, .high_water = 6, .used_pages = 7, .memory_count = 8, .reuse_horizon = 9};
+    return tail;
+  }
+};
+
+TEST_F(SharedWordsTest, ZerosHoldNoHint) { EXPECT_EQ(words.hint(), std::nullopt); }
+
+TEST_F(SharedWordsTest, AHintIsValidUntilItIsInvalidated) {
+  words.publish_hint(sample());
+  EXPECT_EQ(words.hint(), sample());
+  words.invalidate_hint();
+  EXPECT_EQ(words.hint(), std::nullopt);
+}
+
+TEST_F(SharedWordsTest, EveryBitOfTheHintIsCovered) {
+  words.publish_hint(sample());
+  const auto content = disk.content(kPath);
+  for (std::size_t bit = 0; bit < 8 * 80; ++bit) {  // check word and nine words
+    const std::uint64_t at = format::kSharedWordsOffset + bit / 8;
+    const std::byte flipped = content[at] ^ (std::byte{1} << (bit % 8));
+    disk.damage(kPath, at, {&flipped, 1});
+    EXPECT_EQ(words.hint(), std::nullopt) << bit;
+    disk.damage(kPath, at, std::span(content).subspan(at, 1));
+  }
+  EXPECT_EQ(words.hint(), sample());
+}
+
+TEST_F(SharedWordsTest, AHintOfAnotherStoreIsNone) {
+  words.publish_hint(sample());
+  const SharedWords other(test::must(file->map(format::kSharedWordsOffset, base::kBlockBytes, false)), kSeed + 1);
+  EXPECT_EQ(other.hint(), std::nullopt);
+}
+
+TEST_F(SharedWordsTest, AHalfPublishedHintIsNone) {
+  // R9: a kill between two words of it must not let an LSN be used twice.
+  words.publish_hint(sample());
+  wal::Tail next = sample();
+  next.offset = 20;
+  next.next_lsn = 30;
+  for (int stores = 0; stores < 10; ++stores) {
+    words.publish_hint(sample());
+    words.invalidate_hint();
+    mentedb::testing::SimVfs writer(disk);
+    {
+      const auto other_directory = test::must(writer.open_directory("/db", false));
+      const auto other_file = test::must(other_directory->open("pages.db", vfs::OpenMode::read_write, false));
+      SharedWords dying(test::must(other_file->map(format::kSharedWordsOffset, base::kBlockBytes, true)), kSeed);
+      int seen = 0;
+      disk.set_hook([&](const mentedb::testing::Step& step) {
+        if (step.kind != mentedb::testing::StepKind::store || seen++ < stores) return mentedb::testing::StepAction::proceed();
+        return mentedb::testing::StepAction::kill();
+      });
+      EXPECT_THROW(dying.publish_hint(next), mentedb::testing::ProcessKilled);
+      disk.set_hook({});
+    }
+    EXPECT_EQ(words.hint(), std::nullopt) << "killed before store " << stores;
+  }
+  words.publish_hint(next);
+  EXPECT_EQ(words.hint(), next);
+}
+
+TEST_F(SharedWordsTest, MarksOnlyRise) {
+  words.raise_reuse_horizon(10);
+  words.raise_reuse_horizon(5);
+  EXPECT_EQ(words.reuse_horizon(), 10U);
+  words.raise_group_lsn(3, 10);
+  words.raise_group_lsn(3, 5);
+  EXPECT_EQ(words.group_lsn(3), 10U);
+  EXPECT_EQ(words.group_lsn(2), 0U);
+  EXPECT_EQ(words.group_lsn(3 + 256), 10U);  // shared words are few: nothing in the group exceeds it
+  EXPECT_EQ(words.poison_generation(), 0U);
+  words.raise_poison_generation();
+  EXPECT_EQ(words.poison_generation(), 1U);
+}
+
+TEST_F(SharedWordsTest, WordsDoNotOverlap) {
+  words.publish_hint(sample());
+  words.publish_committed_lsn(101);
+  words.publish_index_number(102);
+  words.publish_page_count(103);
+  words.raise_reuse_horizon(104);
+  words.raise_poison_generation();
+  words.set_sync_pending(true);
+  words.set_cursor(105);
+  words.announce_lock_waiter();
+  EXPECT_TRUE(words.publish_release());
+  EXPECT_FALSE(words.publish_release());  // nobody waits any more
+  for (std::uint64_t group = 0; group < 256; ++group) words.raise_group_lsn(group, 1000 + group);
+  EXPECT_EQ(words.hint(), sample());
+  EXPECT_EQ(words.committed_lsn(), 101U);
+  EXPECT_EQ(words.index_number(), 102U);
+  EXPECT_EQ(words.page_count(), 103U);
+  EXPECT_EQ(words.reuse_horizon(), 104U);
+  EXPECT_EQ(words.poison_generation(), 1U);
+  EXPECT_TRUE(words.sync_pending());
+  EXPECT_EQ(words.cursor(), 105U);
+  EXPECT_EQ(words.released_count(), 1U);
+  EXPECT_EQ(words.self_test_word(), 0U);
+  for (std::uint64_t group = 0; group < 256; ++group) EXPECT_EQ(words.group_lsn(group), 1000 + group);
+}
+
+TEST_F(SharedWordsTest, AFloorHoldsForAnEngineThatMayNotWrite) {
+  words.set_floor(50, 60, 70);
+  EXPECT_EQ(words.committed_lsn(), 50U);
+  EXPECT_EQ(words.page_count(), 60U);
+  EXPECT_EQ(words.reuse_horizon(), 70U);
+  words.publish_committed_lsn(51);
+  words.publish_page_count(61);
+  words.raise_reuse_horizon(71);
+  EXPECT_EQ(words.committed_lsn(), 51U);
+  EXPECT_EQ(words.page_count(), 61U);
+  EXPECT_EQ(words.reuse_horizon(), 71U);
+}
+
+}  // namespace
+}  // namespace mentedb::pages

@@ -1,0 +1,87 @@
+#include "vfs/fork_guard.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace mentedb::vfs {
+namespace {
+
+/// What a child made by fork says: its token and that of its own child.
+struct Tokens {
+  std::uint64_t child = 0;
+  std::uint64_t grandchild = 0;
+};
+
+Tokens tokens_of_descendants() {
+  int ends[2];
+  if (pipe(ends) != 0) return {};
+  const pid_t child = fork();
+  if (child == 0) {
+    const pid_t grandchild = fork();  // before the child ever asked for its own
+    if (grandchild == 0) {
+      const std::uint64_t token = process_token();
+      static_cast<void>(!write(ends[1], &token, sizeof(token)));
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(grandchild, &status, 0);
+    const std::uint64_t token = process_token();
+    static_cast<void>(!write(ends[1], &token, sizeof(token)));
+    _exit(0);
+  }
+  Tokens tokens;
+  static_cast<void>(!read(ends[0], &tokens.grandchild, sizeof(tokens.grandchild)));
+  static_cast<void>(!read(ends[0], &tokens.child, sizeof(tokens.child)));
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(ends[0]);
+  close(ends[1]);
+  return tokens;
+}
+
+TEST(ProcessToken, DiffersFromThoseOfForkedChildren) {
+  const std::uint64_t own = process_token();
+  EXPECT_NE(own, 0U);
+  const Tokens tokens = tokens_of_descendants();
+  EXPECT_NE(tokens.child, 0U);
+  EXPECT_NE(tokens.grandchild, 0U);
+  EXPECT_NE(tokens.child, own);
+  EXPECT_NE(tokens.grandchild, own);
+  EXPECT_NE(tokens.child, tokens.grandchild);
+  EXPECT_EQ(process_token(), own);
+}
+
+TEST(ProcessToken, IsTheSameOnAllThreads) {
+  const std::uint64_t own = process_token();
+  std::uint64_t others = 0;
+  std::thread([&] { others = process_token(); }).join();
+  EXPECT_EQ(others, own);
+}
+
+TEST(LockDescriptors, AreClosedInAChildAndUnknownThere) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  register_lock_descriptor(ends[0]);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const bool closed = dup(ends[0]) == -1;
+    const bool others_open = dup(ends[1]) != -1;
+    _exit(closed && others_open && !unregister_lock_descriptor(ends[0]) ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_NE(dup(ends[0]), -1);
+  EXPECT_TRUE(unregister_lock_descriptor(ends[0]));
+  EXPECT_FALSE(unregister_lock_descriptor(ends[0]));
+  close(ends[0]);
+  close(ends[1]);
+}
+
+}  // namespace
+}  // namespace mentedb::vfs
