@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include <fmt/core.h>
@@ -35,9 +36,15 @@ class NewFile {
  public:
   static Result<std::unique_ptr<NewFile>> create(const std::string& name) {
     struct stat info{};
-    const bool in_place = stat(name.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
+    const bool exists = stat(name.c_str(), &info) == 0;
+    const bool in_place = exists && !S_ISREG(info.st_mode);
     if (in_place && S_ISDIR(info.st_mode)) return std::unexpected(file_error(name, EISDIR));
-    std::unique_ptr<NewFile> file(new NewFile(name, in_place ? name : fmt::format("{}.partial.{}", name, getpid())));
+    // A symbolic link stays one: what it points to is replaced.
+    std::error_code ignored;
+    std::string target = exists && !in_place ? std::filesystem::canonical(name, ignored).string() : name;
+    if (target.empty()) target = name;
+    std::unique_ptr<NewFile> file(
+        new NewFile(target, in_place ? target : fmt::format("{}.partial.{}", target, getpid())));
     file->descriptor_ = ::open(file->path_.c_str(), O_WRONLY | O_CLOEXEC | (in_place ? 0 : O_CREAT | O_EXCL), 0666);
     if (file->descriptor_ < 0) {
       file->path_ = name;

@@ -173,7 +173,8 @@ Result<Store::Recovered> Store::redo(Redo how) {
 
 Result<void> Store::recover(Hold& hold) {
   if (options_.read_only) {
-    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover", path_.string());
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover",
+                       path_.string());
   }
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));

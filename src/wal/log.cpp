@@ -23,6 +23,10 @@ const format::LogSlot* Log::Slots::newest() const {
 Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead) {
   const bool buffered = offset >= buffered_offset_ && offset + length <= buffered_offset_ + buffered_bytes_;
   if (!buffered) {
+    if (length > ahead) {  // a length that a batch header claims: not believed beyond the file (I10)
+      MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+      if (length > size - std::min(offset, size)) return std::span<const std::byte>();
+    }
     const std::uint64_t want = std::max(base::round_up(length, base::kBlockBytes), ahead);
     buffered_bytes_ = 0;
     buffer_.reserve(want);

@@ -254,6 +254,16 @@ TEST_F(Export, AnEarlierFileStaysWhenTheNewOneFails) {
   EXPECT_EQ(files, 1U) << "nothing half written is left";
 }
 
+TEST_F(Export, ALinkStaysALink) {
+  ok({"store", "x"});
+  write_file("target.jsonl", "earlier\n");
+  std::filesystem::create_symlink("target.jsonl", path("link.jsonl"));
+  ok({"export", "link.jsonl"});
+  EXPECT_TRUE(std::filesystem::is_symlink(path("link.jsonl")));
+  EXPECT_EQ(count_lines(read_file(path("target.jsonl"))), 1U);
+  EXPECT_TRUE(json::accept(read_file(path("target.jsonl"))));
+}
+
 TEST_F(Export, AClosedPipeEndsItQuietly) {
   ok({"import", "-"}, memory_lines(3000, std::string(300, 'x')));
   const CommandResult head = run_command(

@@ -1,5 +1,7 @@
 // stats, verify, checkpoint, recover, backup, restore, watch, page, log; and stores that are missing or damaged.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -107,6 +109,20 @@ TEST_F(StoreCommands, WithoutPermissionItSaysSo) {
   EXPECT_EQ(run_command(command({"list", "--count"}), nobody).out, "1\n");
   EXPECT_EQ(run_command(command({"verify"}), nobody).status, 0);
   EXPECT_EQ(run_command(command({"store", "x"}), nobody).status, 1);
+}
+
+TEST_F(StoreCommands, ABusyStoreIsToldAfterTheLockTimeout) {
+  ok({"store", "x"});
+  const int log = open((store() / "wal.log").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(log, LOCK_EX), 0);
+  const CommandResult result = run({"store", "y", "--lock-timeout", "0.2", "--json"});
+  EXPECT_EQ(result.status, 1);
+  const json error = json::parse(result.err)["error"];
+  EXPECT_EQ(error["code"], "busy");
+  EXPECT_NE(error["message"].get<std::string>().find(std::to_string(getpid())), std::string::npos) << error;
+  close(log);
+  ok({"store", "y"});
+  EXPECT_EQ(ok({"list", "--count"}), "2\n");
 }
 
 TEST_F(StoreCommands, Stats) {
