@@ -2,6 +2,7 @@
 // A peer that has the store open all the time and an opener that comes afterwards must agree on what is there.
 #include <algorithm>
 #include <csignal>
+#include <ostream>
 
 #include "process/process_test.hpp"
 #include "support/system_call_trace.hpp"
@@ -21,6 +22,8 @@ struct Operation {
   std::uint32_t old_version = 0;
   std::uint32_t new_version = 0;
 };
+
+void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.line; }
 
 std::string name_of(const testing::TestParamInfo<Operation>& info) { return info.param.name; }
 
