@@ -106,9 +106,9 @@ Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t slot_count, std:
   const std::uint64_t mask = slot_count - 1;
   pages::EntryReader entries(pool_, page_count);
   for (std::uint64_t page = 1; page <= page_count; ++page) {
-    const auto read = entries.at(page);
-    if (!read || !*read) continue;  // damaged and not in the log: verify names it, scans answer `corruption`
-    const auto& entry = *read;
+    // An entry that the disk cannot read ends the build: a table without its id would be a silent gap.
+    MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
+    if (!entry) continue;  // damaged and not in the log: verify names it, scans answer `corruption`
     if (writable_) words_.raise_group_lsn(Geometry::group_of(page), entry->lsn);
     if (!format::is_memory(entry->type)) continue;
     const format::IdHash hashed = hash(MemoryId{entry->id});
