@@ -18,6 +18,9 @@ std::unexpected<Error> failf(ErrorCode code, fmt::format_string<Args...> format,
   return std::unexpected(Error{code, 0, fmt::format(format, std::forward<Args>(args)...)});
 }
 
+/// Its message is short enough to need no allocation.
+inline Error out_of_memory() { return Error{ErrorCode::out_of_memory, 0, "out of memory"}; }
+
 }  // namespace mentedb::base
 
 // Returns the error of a Result<void>-like expression to the caller.

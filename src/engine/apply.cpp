@@ -112,8 +112,8 @@ Result<bool> Applier::put(const Operation& operation, std::size_t number, const 
   const bool entries_missing =
       mode == ApplyMode::commit || !entries_current(header.page, header.run_pages, operation.lsn);
   const bool missing = run_missing || entries_missing;
+  if (mode != ApplyMode::count_only) words_.raise_group_lsn(Geometry::group_of(header.page), operation.lsn);
   if (mode == ApplyMode::count_only || (!missing && mode != ApplyMode::rewrite)) return missing;
-  words_.raise_group_lsn(Geometry::group_of(header.page), operation.lsn);
   const bool memory = format::is_memory_put(header.type);
   if (run_missing || mode == ApplyMode::rewrite) {
     MENTEDB_TRY_ASSIGN(const auto bytes, payload(number));
@@ -143,8 +143,8 @@ Result<bool> Applier::free(const Operation& operation, const ApplyPlan::Free& pa
   const bool entries_missing = mode == ApplyMode::commit || !entries_current(first, part.count, operation.lsn);
   const bool header_missing = has_head && (mode == ApplyMode::commit || !run_current(header.page, operation.lsn));
   const bool missing = entries_missing || header_missing;
+  if (mode != ApplyMode::count_only) words_.raise_group_lsn(Geometry::group_of(first), operation.lsn);
   if (mode == ApplyMode::count_only || (!missing && mode != ApplyMode::rewrite)) return missing;
-  words_.raise_group_lsn(Geometry::group_of(first), operation.lsn);
   if (entries_missing || mode == ApplyMode::rewrite) {
     Entry head{.id = {}, .lsn = operation.lsn, .run_pages = 0, .type = EntryType::free};
     if (has_head && header.memory_id != UuidBytes{}) {
@@ -160,7 +160,7 @@ Result<bool> Applier::free(const Operation& operation, const ApplyPlan::Free& pa
 }
 
 Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Operation> operations,
-                                     const PayloadSource& payload, ApplyMode mode, bool with_index) {
+                                     const PayloadSource& payload, ApplyMode mode, const std::function<Result<void>()>& rebuild) {
   std::vector<bool> missing(mode == ApplyMode::commit ? 0 : operations.size());
   const auto note = [&missing](std::size_t operation, bool was_missing) {
     if (was_missing && !missing.empty()) missing[operation] = true;
@@ -170,7 +170,8 @@ Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Oper
     MENTEDB_TRY_ASSIGN(const bool was_missing, put(operations[i], i, payload, mode));
     note(i, was_missing);
   }
-  if (with_index && mode != ApplyMode::count_only) {
+  if (rebuild && mode != ApplyMode::count_only) MENTEDB_TRY(rebuild());
+  if (mode != ApplyMode::count_only) {
     for (const std::size_t i : plan.index_sets()) {
       const auto& header = operations[i].header;
       MENTEDB_TRY_ASSIGN(const bool was_missing, index_.set(MemoryId{header.memory_id}, header.page));

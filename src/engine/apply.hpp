@@ -65,9 +65,10 @@ class Applier {
   Applier(pages::PageFile& file, pages::BufferPool& pool, pages::SharedWords& words, index::IdIndex& index)
       : file_(file), pool_(pool), words_(words), index_(index) {}
 
-  /// @return how many operations were missing something. `with_index` false: the index is rebuilt afterwards.
+  /// @return how many operations were missing something. `rebuild`, when given, makes a fresh id index as soon as the
+  /// runs are there and before anything is freed: an id always leads to a live run.
   Result<std::uint64_t> apply(const ApplyPlan& plan, std::span<const format::Operation> operations,
-                              const PayloadSource& payload, ApplyMode mode, bool with_index);
+                              const PayloadSource& payload, ApplyMode mode, const std::function<Result<void>()>& rebuild = {});
 
  private:
   Result<bool> put(const format::Operation& operation, std::size_t number, const PayloadSource& payload,

@@ -115,13 +115,16 @@ Result<void> Copier::pass(std::uint64_t since, bool final) {
 Result<void> Copier::finish(const wal::Tail& tail) {
   // LSNs of the copy begin far above those of its source: a change cursor from there is older than everything here, and
   // the horizon says so (`resync_required`) however far both go on.
-  constexpr std::uint64_t kIncarnationGap = std::uint64_t{1} << 32;
+  // The gap is drawn, so that two copies of one store do not share LSNs either.
+  std::uint16_t draw = 0;
+  source_.vfs().random_bytes(std::as_writable_bytes(std::span(&draw, 1)));
+  const std::uint64_t gap = (std::uint64_t{draw} + 1) << 32;
   MENTEDB_TRY_ASSIGN(const auto log_file, directory_.open(kLogName, vfs::OpenMode::create, true));
   wal::Log log(*log_file);
   MENTEDB_TRY(log.grow(wal::kInitialLogBytes));
   format::LogSlot slot{};
   slot.epoch = 1;
-  slot.start_lsn = tail.next_lsn + kIncarnationGap;
+  slot.start_lsn = tail.next_lsn + gap;
   slot.store_id = superblock_.store_id;
   slot.incarnation = superblock_.incarnation;
   slot.counters = tail.counters;

@@ -14,7 +14,10 @@ Result<void> Store::sync_pages(Hold& hold) {
     MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::with_rewrite));
     hold.tail = recovered.tail;
   }
-  return page_file_->sync(true);
+  MENTEDB_TRY(page_file_->sync(true));
+  // The id index has to be as durable as the log that could rebuild it. A table that cannot be synced is replaced.
+  if (index_->sync()) return {};
+  return index_->rebuild(hold.tail.counters.page_count, hold.tail.counters.memory_count);
 }
 
 Result<void> Store::checkpoint(Hold& hold) {

@@ -44,6 +44,11 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   MENTEDB_TRY(index_->reserve(batch.new_ids(), tail.counters.page_count, batch.counters().memory_count));
   const auto image = batch.seal(tail, slot_.seed);
   const auto header = base::read_struct<format::BatchHeader>(image);
+  // What no reader would believe is not acknowledged: counters that a damaged directory led astray.
+  if (!format::parse_batch_header(image, tail.offset)) {
+    return base::failf(ErrorCode::corruption, "the counters of {} make no sense; run mentedb verify, then mentedb salvage",
+                       path_.string());
+  }
   const wal::Tail next{.epoch = tail.epoch,
                        .offset = tail.offset + image.size(),
                        .next_lsn = tail.next_lsn + operations.size(),
@@ -59,10 +64,11 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   const PayloadSource payload = [&operations](std::size_t i) -> Result<std::span<const std::byte>> {
     return operations[i].payload;
   };
-  auto applied = applier_->apply(plan, operations, payload, ApplyMode::commit, true);
-  if (!applied) applied = applier_->apply(plan, operations, payload, ApplyMode::redo, true);  // R10: once more
+  auto applied = applier_->apply(plan, operations, payload, ApplyMode::commit);
+  if (!applied) applied = applier_->apply(plan, operations, payload, ApplyMode::redo);  // R10: once more
   if (!applied) {
     Error error = std::move(applied).error();
+    error.code = ErrorCode::io_error;
     error.message = fmt::format(
         "durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
     return std::unexpected(std::move(error));

@@ -115,9 +115,14 @@ Result<PageId> Transaction::find(MemoryId id) {
 template <class Body>
 auto all_or_nothing(Batch& batch, Body&& body) {
   const Batch::Mark mark = batch.mark();
-  auto result = body();
-  if (!result) batch.rollback(mark);
-  return result;
+  try {
+    auto result = body();
+    if (!result) batch.rollback(mark);
+    return result;
+  } catch (...) {
+    batch.rollback(mark);
+    throw;
+  }
 }
 
 Result<PageId> Transaction::store(const MemoryNode& node) {

@@ -30,7 +30,7 @@ class StorageEngine::Impl {
       if (vfs_.process_token() != process_token_) return forked();
       return body(*store_.load(std::memory_order_acquire));
     } catch (const std::bad_alloc&) {
-      return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+      return std::unexpected(base::out_of_memory());
     }
   }
   /// As `call`, for a body that changes the store. When files were replaced by the same store, that is opened and the

@@ -163,7 +163,7 @@ Result<PageDump> inspect_page(const std::filesystem::path& directory, PageId pag
     MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), directory));
     return dump_page(*store, page.value);
   } catch (const std::bad_alloc&) {
-    return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+    return std::unexpected(base::out_of_memory());
   }
 }
 
@@ -172,7 +172,7 @@ Result<LogDump> inspect_log(const std::filesystem::path& directory) {
     MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), directory));
     return dump_log(*store);
   } catch (const std::bad_alloc&) {
-    return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+    return std::unexpected(base::out_of_memory());
   }
 }
 

@@ -20,15 +20,19 @@ namespace {
 struct LoggedOperations {
   std::vector<Operation> operations;    // payloads are not kept
   std::vector<std::uint64_t> batch_of;  // offset of the batch in the log
+  std::vector<std::size_t> payload_at;  // offset of the payload in the batch
 
-  Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch) {
+  Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch, std::uint32_t page_bytes) {
     format::OperationReader reader(batch);
+    bool fits = true;
     while (auto operation = reader.next()) {
+      fits &= format::pages_for_payload(operation->header.payload_bytes, page_bytes) <= operation->header.run_pages;
+      payload_at.push_back(static_cast<std::size_t>(operation->payload.data() - batch.data()));
       operation->payload = {};
       operations.push_back(*operation);
       batch_of.push_back(offset);
     }
-    if (reader.is_damaged()) {
+    if (reader.is_damaged() || !fits) {
       return base::failf(ErrorCode::corruption,
                          "the batch at byte {} of {} makes no sense although its checksum holds; run mentedb verify, "
                          "then mentedb salvage",
@@ -38,18 +42,21 @@ struct LoggedOperations {
   }
 };
 
-// Reads payloads of operations in log order, one batch at a time.
+// Reads payloads of operations in log order; a batch is read and verified once. Nothing else uses the log meanwhile.
 class LogPayloads {
  public:
   LogPayloads(wal::Log& log, const LoggedOperations& logged, std::uint64_t seed)
       : log_(log), logged_(logged), seed_(seed) {}
 
-  Result<std::span<const std::byte>> operator()(std::size_t number) const {
-    MENTEDB_TRY_ASSIGN(const auto batch, log_.read_batch(logged_.batch_of[number], seed_));
-    format::OperationReader reader(batch);
-    while (const auto operation = reader.next()) {
-      if (operation->lsn == logged_.operations[number].lsn) return operation->payload;
+  Result<std::span<const std::byte>> operator()(std::size_t number) {
+    if (logged_.batch_of[number] != offset_) {
+      offset_ = 0;
+      MENTEDB_TRY_ASSIGN(batch_, log_.read_batch(logged_.batch_of[number], seed_));
+      offset_ = logged_.batch_of[number];
     }
+    const std::size_t at = logged_.payload_at[number];
+    const std::size_t bytes = logged_.operations[number].header.payload_bytes;
+    if (at <= batch_.size() && bytes <= batch_.size() - at) return batch_.subspan(at, bytes);
     return base::failf(ErrorCode::corruption, "{} changed while it was replayed; check the disk", log_.path());
   }
 
@@ -57,6 +64,8 @@ class LogPayloads {
   wal::Log& log_;
   const LoggedOperations& logged_;
   std::uint64_t seed_;
+  std::uint64_t offset_ = 0;  ///< of batch_; no batch lies at 0
+  std::span<const std::byte> batch_;
 };
 
 }  // namespace
@@ -96,8 +105,8 @@ Result<std::uint64_t> Store::highest_lsn_in_pages(std::uint64_t page_count) {
 
 // R2: only the last batch of the chain can be unsynced, since a writer appends to a chain that it knows to be durable.
 Result<void> Store::adopt_last_batch(const format::LogSlot& slot, const wal::WalkEnd& end) {
-  if (end.last_batch_offset == 0) return {};
   MENTEDB_TRY(log_->ensure_slot_durable(slot));
+  if (end.last_batch_offset == 0) return {};
   return log_->adopt(end.last_batch_offset, end.last_batch_bytes, slot.seed);
 }
 
@@ -122,7 +131,7 @@ Result<Store::Recovered> Store::redo(Redo how) {
   LoggedOperations logged;
   MENTEDB_TRY_ASSIGN(const wal::WalkEnd end, log_->walk(slot_, [&](std::uint64_t offset, const format::BatchHeader&,
                                                                    std::span<const std::byte> batch) {
-    return logged.add(log_->path(), offset, batch);
+    return logged.add(log_->path(), offset, batch, superblock_.page_bytes);
   }));
   MENTEDB_TRY_ASSIGN(const std::uint64_t pages_bytes, pages_file_->size_bytes());
   if (pages_bytes < pool_->geometry().file_bytes(end.tail.counters.page_count)) {
@@ -143,6 +152,7 @@ Result<Store::Recovered> Store::redo(Redo how) {
   if (!check_only) {
     words_->invalidate_hint();
     words_->publish_page_count(end.tail.counters.page_count);
+    words_->raise_reuse_horizon(end.tail.counters.reuse_horizon);
   }
   if (!proven && !check_only) {
     if (auto adopted = adopt_last_batch(slot_, end); !adopted) return poison(std::move(adopted).error());
@@ -153,18 +163,17 @@ Result<Store::Recovered> Store::redo(Redo how) {
   }
 
   const ApplyPlan plan(logged.operations, true);
-  const bool index_fits = !check_only && index_->current().has_value();
+  const bool index_fits = check_only || index_->current().has_value();
+  const auto rebuild = [&]() -> Result<void> { return index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count); };
   const ApplyMode mode = check_only                                            ? ApplyMode::count_only
                          : how == Redo::with_rewrite || words_->sync_pending() ? ApplyMode::rewrite
                                                                                : ApplyMode::redo;
   const LogPayloads payloads(*log_, logged, slot_.seed);
-  auto missing = applier_->apply(plan, logged.operations, payloads, mode, index_fits);
-  const bool index_full = !missing && missing.error().code == ErrorCode::capacity_exceeded;
-  if (index_full) missing = applier_->apply(plan, logged.operations, payloads, mode, false);
+  auto missing = applier_->apply(plan, logged.operations, payloads, mode, index_fits ? std::function<Result<void>()>() : rebuild);
+  if (!missing && missing.error().code == ErrorCode::capacity_exceeded)
+    missing = applier_->apply(plan, logged.operations, payloads, mode, rebuild);
   if (!missing) return std::unexpected(missing.error());
   if (!check_only) {
-    if (!index_fits || index_full)
-      MENTEDB_TRY(index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count));
     publish(end.tail);
     redone_ += *missing;
   }
@@ -173,7 +182,8 @@ Result<Store::Recovered> Store::redo(Redo how) {
 
 Result<void> Store::recover(Hold& hold) {
   if (options_.read_only) {
-    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover", path_.string());
+    return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to recover",
+                       path_.string());
   }
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   MENTEDB_TRY(index_->rebuild(recovered.tail.counters.page_count, recovered.tail.counters.memory_count));

@@ -210,7 +210,7 @@ Result<SalvageReport> salvage(const std::filesystem::path& source, const std::fi
     salvager.collect();
     return salvager.write(destination);
   } catch (const std::bad_alloc&) {
-    return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+    return std::unexpected(base::out_of_memory());
   }
 }
 

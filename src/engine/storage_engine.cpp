@@ -21,7 +21,7 @@ Result<StorageEngine> EngineAccess::open(vfs::Vfs& vfs, const std::filesystem::p
     MENTEDB_TRY_ASSIGN(auto store, Store::open(vfs, path, options));
     return StorageEngine(std::make_unique<StorageEngine::Impl>(vfs, std::move(store)));
   } catch (const std::bad_alloc&) {
-    return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+    return std::unexpected(base::out_of_memory());
   }
 }
 
@@ -58,7 +58,7 @@ Result<PageId> put(auto& impl, const MemoryNode& node, Batch::Put mode) {
     }));
     return page;
   } catch (const std::bad_alloc&) {
-    return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+    return std::unexpected(base::out_of_memory());
   }
 }
 
@@ -230,7 +230,8 @@ Result<void> StorageEngine::checkpoint() {
 Result<void> StorageEngine::backup(const std::filesystem::path& destination) const {
   return impl_->call([&](Store& store) -> Result<void> {
     if (impl_->in_transaction()) {
-      return base::fail(ErrorCode::invalid_argument, "a backup takes the lock that this transaction holds; make it outside");
+      return base::fail(ErrorCode::invalid_argument,
+                        "a backup takes the lock that this transaction holds; make it outside");
     }
     return engine::backup(store, destination);
   });

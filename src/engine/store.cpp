@@ -1,5 +1,6 @@
 #include "engine/store.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/error.hpp"
@@ -46,12 +47,18 @@ Result<Store::Hold> Store::acquire(std::chrono::milliseconds timeout) {
         log_->path());
   }
   MENTEDB_TRY_ASSIGN(hold.tail, tail_from_hint());
+  highest_next_lsn_ = std::max(highest_next_lsn_, hold.tail.next_lsn);
+  // Whoever holds the lock looks ids up and must not have to wait for it again.
+  if (!options_.read_only) {
+    MENTEDB_TRY(index_->ensure_usable(hold.tail.counters.page_count, hold.tail.counters.memory_count));
+  }
   return hold;
 }
 
 // R5: a valid hint says that the last holder finished. The slot tells the epoch's seed; it is read once an epoch.
 Result<wal::Tail> Store::tail_from_hint() {
-  if (const auto hint = words_->hint()) {
+  // A hint older than what this engine has seen is a page of shared words that the kernel lost and read again.
+  if (const auto hint = words_->hint(); hint && hint->next_lsn >= highest_next_lsn_) {
     if (hint->epoch == slot_.epoch) return *hint;
     MENTEDB_TRY_ASSIGN(const auto slots, log_->read_slots());
     if (const format::LogSlot* newest = slots.newest(); newest != nullptr && newest->epoch == hint->epoch) {

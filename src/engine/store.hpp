@@ -162,6 +162,7 @@ class Store {
   std::unique_ptr<wal::Log> log_;
   format::LogSlot slot_{};               ///< of the newest epoch this engine knows; guarded by the lock
   std::uint64_t poison_generation_ = 0;  ///< at open
+  std::uint64_t highest_next_lsn_ = 0;   ///< guarded by the lock
   std::atomic<std::uint64_t> write_back_mark_{0};
   std::atomic<std::uint64_t> redone_{0};
   std::atomic<std::uint64_t> checkpoints_{0};

@@ -13,6 +13,7 @@ namespace {
 
 constexpr microseconds kSlice = milliseconds(20);  // a killed holder wakes nobody
 constexpr microseconds kNoWordsSlice = milliseconds(1);
+constexpr milliseconds kLongest = std::chrono::hours(24 * 365 * 10);  // longer is for ever, and would overflow
 constexpr microseconds kGiveWay = milliseconds(1);
 
 }  // namespace
@@ -58,6 +59,10 @@ Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
 }
 
 Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
+  if (owner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+    return base::failf(ErrorCode::busy, "this thread holds the lock of {} already", file_.path());
+  }
+  if (timeout > kLongest) timeout = milliseconds::max();
   const bool forever = timeout == milliseconds::max();
   const microseconds deadline = forever ? microseconds::max() : vfs_.now() + timeout;
   if (!lock_mutex(timeout)) {
@@ -68,10 +73,12 @@ Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
   std::unique_lock guard(mutex_, std::adopt_lock);
   MENTEDB_TRY(lock_file(deadline, forever));
   guard.release();
+  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   return Hold(*this);
 }
 
 void StoreLock::unlock() {
+  owner_.store({}, std::memory_order_relaxed);
   file_.unlock();
   try {
     others_waited_ = words_ != nullptr && words_->publish_release();

@@ -6,8 +6,10 @@
 // so nobody starves behind a busy writer.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include <mentedb/error.hpp>
@@ -42,7 +44,7 @@ class StoreLock {
     StoreLock* lock_ = nullptr;
   };
 
-  /// @errors `busy`, naming the holder when /proc/locks shows it
+  /// @errors `busy`, naming the holder when /proc/locks shows it; at once when this thread holds it already
   Result<Hold> acquire(std::chrono::milliseconds timeout);
   /// From now on waiting uses the futex in these words instead of short sleeps.
   void use_words(pages::SharedWords* words) { words_ = words; }
@@ -57,6 +59,7 @@ class StoreLock {
   vfs::File& file_;
   pages::SharedWords* words_ = nullptr;
   std::timed_mutex mutex_;
+  std::atomic<std::thread::id> owner_{};  ///< the thread that holds it
   bool others_waited_ = false;  ///< guarded by mutex_
 };
 

@@ -364,7 +364,7 @@ Result<VerifyReport> verify_store(const std::filesystem::path& directory, std::c
   try {
     return engine::verify_directory(vfs::posix_vfs(), directory, lock_timeout);
   } catch (const std::bad_alloc&) {
-    return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});
+    return std::unexpected(base::out_of_memory());
   }
 }
 

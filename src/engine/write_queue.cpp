@@ -35,7 +35,7 @@ Result<void> WriteQueue::plan_group(const std::vector<Request*>& group, std::siz
 
 Result<void> WriteQueue::answer(const Request& request) {
   if (request.acknowledged || !request.result) return request.result;
-  return std::unexpected(Error{ErrorCode::out_of_memory, 0, {}});  // not even the error could be passed on
+  return std::unexpected(base::out_of_memory());  // not even the error could be passed on
 }
 
 Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& commit) {
@@ -77,7 +77,7 @@ Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& comm
     if (!committed) fail_all(committed.error());
     for (std::size_t i = 0; committed && i < planned; ++i) group[i]->acknowledged = group[i]->result.has_value();
   } catch (const std::bad_alloc&) {
-    fail_all(Error{ErrorCode::out_of_memory, 0, "out of memory; nothing was acknowledged"});
+    fail_all(base::out_of_memory());
   } catch (...) {
     // Only the leader's own plan, alone in its group, runs code that throws something else.
     fail_all(Error{ErrorCode::out_of_memory, 0, "the write was given up by an exception; nothing was acknowledged"});

@@ -43,7 +43,7 @@ IdIndex::IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::Bu
 
 Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) {
   const std::string name = format::index_file_name(number);
-  MENTEDB_TRY_ASSIGN(const auto file,
+  MENTEDB_TRY_ASSIGN(auto file,
                      directory_.open(name, writable_ ? vfs::OpenMode::read_write : vfs::OpenMode::read_only, false));
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file->size_bytes());
   std::array<std::byte, sizeof(format::IndexHeader)> bytes;
@@ -58,7 +58,7 @@ Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) {
   }
   MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, size, writable_));
   MENTEDB_TRY(mapping->populate(0, size));
-  return std::make_unique<Table>(number, header->slot_count, std::move(mapping));
+  return std::make_unique<Table>(number, header->slot_count, std::move(file), std::move(mapping));
 }
 
 const Table* IdIndex::adopt(std::unique_ptr<Table> table) {
@@ -72,7 +72,7 @@ Result<const Table*> IdIndex::current() {
   if (known != nullptr && is_current(*known)) [[likely]]
     return known;
   const std::lock_guard guard(mutex_);
-  const std::uint64_t number = words_.index_number();
+  std::uint64_t number = words_.index_number();
   if (private_ != nullptr && number == private_replaces_) return private_;
   for (const auto& table : tables_) {
     if (table->number() != number) continue;
@@ -80,9 +80,14 @@ Result<const Table*> IdIndex::current() {
     return table.get();
   }
   if (number == 0) return base::fail(ErrorCode::not_found, "the id index is being rebuilt");
-  MENTEDB_TRY_ASSIGN(auto table, map_table(number));
+  auto table = map_table(number);
+  for (std::uint64_t moved = words_.index_number(); !table && moved != number && moved != 0; moved = words_.index_number()) {
+    number = moved;  // replaced and removed while it was being opened
+    table = map_table(number);
+  }
+  if (!table) return std::unexpected(table.error());
   private_ = nullptr;
-  return adopt(std::move(table));
+  return adopt(std::move(*table));
 }
 
 Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memory_count) {
@@ -101,6 +106,7 @@ Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t slot_count, std:
   const std::uint64_t mask = slot_count - 1;
   pages::EntryReader entries(pool_, page_count);
   for (std::uint64_t page = 1; page <= page_count; ++page) {
+    // An entry that the disk cannot read ends the build: a table without its id would be a silent gap.
     MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
     if (!entry) continue;  // damaged and not in the log: verify names it, scans answer `corruption`
     if (writable_) words_.raise_group_lsn(Geometry::group_of(page), entry->lsn);
@@ -151,6 +157,15 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
     private_ = adopt(std::make_unique<Table>(0, std::move(*slots)));
     return {};
   }
+  // Tables of another boot serve nobody, and on a full disk their space is needed.
+  MENTEDB_TRY_ASSIGN(const auto names, directory_.list());
+  for (const std::string& name : names) {
+    const auto old_number = format::parse_index_file_name(name);
+    if (!old_number) continue;
+    if (const auto table = map_table(*old_number); !table && table.error().code == ErrorCode::not_found) {
+      static_cast<void>(directory_.remove(name));
+    }
+  }
   MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
   const std::uint64_t old = words_.index_number();
   const std::string name = format::index_file_name(number);
@@ -159,6 +174,7 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
       MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::create, false));
       // Written, not only reserved: a store through the mapping must never find the disk full.
       MENTEDB_TRY(file->write_at(format::kIndexSlotsOffset, std::as_bytes(std::span(*slots))));
+      MENTEDB_TRY(file->sync());  // a header on the disk says that the slots are there
       std::array<std::byte, base::kBlockBytes> block{};
       base::write_struct(block, format::kIndexUsedOffset, used);
       format::encode_index_header({.checksum = 0,
@@ -175,11 +191,11 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
       MENTEDB_TRY(file->write_at(0, block));
     }
     // A machine without a boot id cannot tell old tables from new ones: this one is used, the next opener builds anew.
-    MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::read_write, false));
+    MENTEDB_TRY_ASSIGN(auto file, directory_.open(name, vfs::OpenMode::read_write, false));
     const std::uint64_t size = format::kIndexSlotsOffset + 8 * slots->size();
     MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, size, true));
     MENTEDB_TRY(mapping->populate(0, size));
-    return std::make_unique<Table>(number, slots->size(), std::move(mapping));
+    return std::make_unique<Table>(number, slots->size(), std::move(file), std::move(mapping));
   };
   auto table = build_file();
   if (!table) {
@@ -196,6 +212,11 @@ Result<void> IdIndex::reserve(std::uint64_t more, std::uint64_t page_count, std:
   MENTEDB_TRY_ASSIGN(const Table* const table, current());
   if (has_room(table->used(), more, table->slot_count())) return {};
   return rebuild(page_count, memory_count + more);
+}
+
+Result<void> IdIndex::sync() {
+  MENTEDB_TRY_ASSIGN(const Table* const table, current());
+  return const_cast<Table&>(*table).sync();
 }
 
 Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {

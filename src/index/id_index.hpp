@@ -34,8 +34,8 @@ struct Identity {
 /// One table: a mapped file, or private memory for an engine that may not write.
 class Table {
  public:
-  Table(std::uint64_t number, std::uint64_t slot_count, std::unique_ptr<vfs::Mapping> mapping)
-      : number_(number), mask_(slot_count - 1), mapping_(std::move(mapping)) {}
+  Table(std::uint64_t number, std::uint64_t slot_count, std::unique_ptr<vfs::File> file, std::unique_ptr<vfs::Mapping> mapping)
+      : number_(number), mask_(slot_count - 1), file_(std::move(file)), mapping_(std::move(mapping)) {}
   Table(std::uint64_t number, std::vector<std::uint64_t> slots)
       : number_(number), mask_(slots.size() - 1), memory_(std::move(slots)) {}
 
@@ -48,11 +48,13 @@ class Table {
     mapping_->store(format::kIndexSlotsOffset + 8 * (position & mask_), slot);
   }
   std::uint64_t used() const { return mapping_ ? mapping_->load(format::kIndexUsedOffset) : 0; }
+  Result<void> sync() { return file_ ? file_->sync() : Result<void>{}; }
   void set_used(std::uint64_t used) { mapping_->store(format::kIndexUsedOffset, used); }
 
  private:
   std::uint64_t number_;
   std::uint64_t mask_;
+  std::unique_ptr<vfs::File> file_;
   std::unique_ptr<vfs::Mapping> mapping_;
   std::vector<std::uint64_t> memory_;
 };
@@ -90,6 +92,9 @@ class IdIndex {
   format::IdHash hash(const MemoryId& id) const { return format::hash_id(id.bytes, pool_.seed()); }
 
   // For the holder of the lock.
+
+  /// Makes the current table durable.
+  Result<void> sync();
 
   /// Maps the current table, or rebuilds it when it does not fit the store (another boot, a copied directory, a file
   /// that is missing or damaged). `page_count`: entries up to there are scanned.

@@ -46,9 +46,10 @@ Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, st
   for (; budget > 0; --budget) {
     if (page == 0 || page > last_page) start_run(page = 1);
     if (Geometry::index_in_group(page) == 0) start_run(page);  // a run never crosses a group
-    MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
+    const auto read = entries.at(page);
+    const auto entry = read ? *read : std::nullopt;
     ++page;
-    if (!entry || !format::is_free(entry->type)) {  // a damaged entry is never given away
+    if (!entry || !format::is_free(entry->type)) {  // a damaged or unreadable entry is never given away
       start_run(page);
       continue;
     }

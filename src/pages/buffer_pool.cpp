@@ -64,8 +64,12 @@ Result<void> BufferPool::populate(Group& group, std::uint64_t number, std::uint6
     auto& done = group.populated[stretch];
     if (done.load(std::memory_order_relaxed) >= needed) [[likely]]
       continue;
-    // As much as the file has, so that growth costs one call a stretch and not one a page.
-    const std::uint64_t most = std::min<std::uint64_t>(readable_bytes(number) - begin, kStretchBytes);
+    // As much as the file has, so that growth costs one call a stretch and not one a page. Never the holes behind the
+    // entries in use: on tmpfs touching a hole takes space, and on a full one it fails.
+    static_assert(format::kDirectoryBytes % kStretchBytes == 0);
+    const std::uint64_t in_group = (readable_bytes(number) - format::kDirectoryBytes) / geometry_.page_bytes();
+    const std::uint64_t end = begin < format::kDirectoryBytes ? in_group * format::kEntryBytes : readable_bytes(number);
+    const std::uint64_t most = std::min<std::uint64_t>(end - begin, kStretchBytes);
     MENTEDB_TRY(group.mapping->populate(begin, most));
     done.store(static_cast<std::uint32_t>(most), std::memory_order_relaxed);
   }

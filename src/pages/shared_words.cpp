@@ -55,7 +55,9 @@ void SharedWords::publish_hint(const wal::Tail& tail) {
   mapping_->store(kHintCheck, hint_check(words));
 }
 
-std::uint64_t SharedWords::committed_lsn() const { return std::max(mapping_->load(kCommitted), floor_committed_lsn_.load()); }
+std::uint64_t SharedWords::committed_lsn() const {
+  return std::max(mapping_->load(kCommitted), floor_committed_lsn_.load());
+}
 
 void SharedWords::publish_committed_lsn(std::uint64_t lsn) {
   mapping_->store(kCommitted, lsn);
@@ -96,7 +98,8 @@ std::uint64_t SharedWords::cursor() const { return mapping_->load(kCursor); }
 void SharedWords::set_cursor(std::uint64_t page) { mapping_->store(kCursor, page); }
 
 std::uint64_t SharedWords::group_lsn(std::uint64_t group) const {
-  return mapping_->load(kGroupLsns + 8 * (group % kGroupLsnCount));
+  // Behind a floor the words on disk are older than the pages: any group may hold anything up to it.
+  return std::max(mapping_->load(kGroupLsns + 8 * (group % kGroupLsnCount)), floor_committed_lsn_.load());
 }
 void SharedWords::raise_group_lsn(std::uint64_t group, std::uint64_t lsn) {
   if (group_lsn(group) < lsn) mapping_->store(kGroupLsns + 8 * (group % kGroupLsnCount), lsn);

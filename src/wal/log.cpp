@@ -23,6 +23,10 @@ const format::LogSlot* Log::Slots::newest() const {
 Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead) {
   const bool buffered = offset >= buffered_offset_ && offset + length <= buffered_offset_ + buffered_bytes_;
   if (!buffered) {
+    if (length > ahead) {  // a length that a batch header claims: not believed beyond the file (I10)
+      MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+      if (length > size - std::min(offset, size)) return std::span<const std::byte>();
+    }
     const std::uint64_t want = std::max(base::round_up(length, base::kBlockBytes), ahead);
     buffered_bytes_ = 0;
     buffer_.reserve(want);
@@ -73,6 +77,7 @@ Result<WalkEnd> Log::walk(const format::LogSlot& slot, const Visitor& visit) {
     MENTEDB_TRY_ASSIGN(auto bytes, read(tail.offset, base::kBlockBytes));
     const auto header = format::parse_batch_header(bytes, tail.offset);
     if (!header || header->first_lsn != tail.next_lsn || header->previous_checksum != tail.previous_checksum) break;
+    if (header->counters.page_count < tail.counters.page_count) break;  // no writer takes pages away
     MENTEDB_TRY_ASSIGN(bytes, read(tail.offset, header->bytes));
     if (bytes.size() != header->bytes || !format::batch_verifies(bytes, slot.seed)) break;
     MENTEDB_TRY(visit(tail.offset, *header, bytes));
@@ -126,7 +131,10 @@ Result<void> Log::adopt(std::uint64_t offset, std::uint64_t bytes, std::uint64_t
 Result<void> Log::append(std::uint64_t offset, std::span<const std::byte> padded_batch) {
   buffered_bytes_ = 0;
   MENTEDB_TRY(file_.write_at(offset, padded_batch));
-  return file_.sync();
+  auto synced = file_.sync();
+  // Whatever the errno: after a failed sync the batch may be on the device or not.
+  if (!synced) synced.error().code = ErrorCode::io_error;
+  return synced;
 }
 
 Result<void> Log::reset(const format::LogSlot& next) {

@@ -7,9 +7,9 @@
 namespace mentedb::test {
 namespace {
 
-const std::vector<std::string> kCommands = {"store",   "get",   "list",   "update",     "delete",  "import",
-                                            "export",  "stats", "verify", "checkpoint", "recover", "backup",
-                                            "restore", "salvage", "watch", "page",   "log",        "version"};
+const std::vector<std::string> kCommands = {"store",   "get",     "list",   "update",     "delete",  "import",
+                                            "export",  "stats",   "verify", "checkpoint", "recover", "backup",
+                                            "restore", "salvage", "watch",  "page",       "log",     "version"};
 
 class Help : public CommandTest {
  protected:

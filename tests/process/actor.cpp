@@ -586,6 +586,15 @@ void write_greedily(StorageEngine engine, std::uint64_t key) {
   say(fmt::format("wrote {}", version - 1));
 }
 
+// Scans without a pause; says when it has begun.
+void scan_all_the_time(StorageEngine engine) {
+  for (std::uint64_t round = 0; stopping == 0; ++round) {
+    good(engine.scan_all_memories(), "scan");
+    good(engine.changes_since(Lsn{0}), "changes_since");
+    if (round == 0) say("ready");
+  }
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2) return 2;
   const std::filesystem::path directory = arguments[0];
@@ -601,6 +610,7 @@ int run(const std::vector<std::string>& arguments) {
   if (role == "keeper") keep(open_engine(directory), number(2));
   if (role == "opener") open_and_close(directory, number(2));
   if (role == "backup") make_backups(open_engine(directory), arguments.at(2));
+  if (role == "scanner") scan_all_the_time(open_engine(directory));
   if (role == "greedy") write_greedily(open_engine(directory), number(2));
   say("done");
   return 0;

@@ -1,6 +1,8 @@
 // One process is killed as it enters each single system call of an operation: I1, I2, I3, I9; R2, R3, R5, R6, R10.
 // A peer that has the store open all the time and an opener that comes afterwards must agree on what is there.
 #include <algorithm>
+#include <csignal>
+#include <ostream>
 
 #include "process/process_test.hpp"
 #include "support/system_call_trace.hpp"
@@ -20,6 +22,8 @@ struct Operation {
   std::uint32_t old_version = 0;
   std::uint32_t new_version = 0;
 };
+
+void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.line; }
 
 std::string name_of(const testing::TestParamInfo<Operation>& info) { return info.param.name; }
 
@@ -146,6 +150,49 @@ INSTANTIATE_TEST_SUITE_P(
                   .new_version = 3},
         Operation{.name = "open", .before = {}, .line = "open", .key = kOld, .old_version = 1, .new_version = 1}),
     name_of);
+
+// The file has grown, the number of its pages is published, and nothing of it is in the log when the writer dies. The
+// next opener knows of the log's number only; who is in the middle of a scan must not be pulled the rug from under
+// (I5).
+TEST(KillPointOfGrowth, ScansGoOnWhileAnOpenerTakesTheGrowthBack) {
+  if (!strace_works()) GTEST_SKIP() << "strace is missing or may not trace here";
+  const ScratchDirectory scratch;
+  const auto trace = scratch / "trace";
+  const auto store_under = [](const std::filesystem::path& store, const std::vector<std::string>& tracer) {
+    ActorProcess actor = start_actor(store, {"serve"}, {.wrapper = tracer, .output = std::nullopt});
+    EXPECT_EQ(actor.ask("open"), "ok");
+    const std::string answer = actor.ask("window store 1 1");
+    actor.ask("exit");
+    actor.wait();
+    return answer;
+  };
+  ASSERT_TRUE(succeeded(StorageEngine::open(scratch / "recorded")));
+  ASSERT_EQ(store_under(scratch / "recorded", trace_into(trace)), "ok 1");
+  const auto calls = calls_between_marks(trace);
+  const auto grown = std::ranges::find(calls, "fallocate", &SystemCall::name);
+  const auto synced = std::find_if(grown, calls.end(), [](const SystemCall& call) { return call.name == "fdatasync"; });
+  ASSERT_NE(synced, calls.end());
+  for (int round = 0; round < 3; ++round) {
+    for (auto call = synced + 1; call != calls.end() && call->name != "fdatasync"; ++call) {
+      SCOPED_TRACE("killed as it entered " + call->text);
+      const auto store = scratch / "store";
+      ASSERT_TRUE(succeeded(StorageEngine::open(store)));
+      std::vector<ActorProcess> scanners;
+      for (int i = 0; i < 2; ++i) {
+        scanners.push_back(start_actor(store, {"scanner"}));
+        ASSERT_EQ(scanners.back().receive(), "ready");
+      }
+      ASSERT_EQ(store_under(store, signal_at(*call, "KILL", scratch / "unused")), "(no answer)");
+      for (int opened = 0; opened < 3; ++opened) ASSERT_TRUE(succeeded(StorageEngine::open(store)));
+      for (ActorProcess& scanner : scanners) {
+        scanner.signal(SIGTERM);
+        EXPECT_EQ(scanner.receive(), "done");
+        EXPECT_EQ(describe_status(scanner.wait()), "exit 0");
+      }
+      std::filesystem::remove_all(store);
+    }
+  }
+}
 
 // I9: the opener that replays what a killed writer left is itself killed at each of its system calls.
 class KillPointOfRecovery : public testing::Test {

@@ -83,10 +83,10 @@ TEST_F(Visibility, WaitForChangeEndsInTimeWhenTheWriterIsKilled) {
   auto engine = StorageEngine::open(store_);
   ASSERT_TRUE(succeeded(engine));
   ActorProcess writer = serving_actor(store_);
+  ActorProcess waiter = serving_actor(store_);
   writer.send("hold 1 1");
   ASSERT_EQ(writer.receive(), "held");
   const std::uint64_t before = engine->committed_lsn().value;
-  ActorProcess waiter = serving_actor(store_, "timeout 0");
   waiter.send("wait " + std::to_string(before) + " 300");
   writer.kill();
   const auto begin = steady_clock::now();

@@ -53,9 +53,11 @@ class PagesFixture : public ::testing::Test {
 
   /// Entries of a memory's run; its payload is not written.
   void use(std::uint64_t page, std::uint32_t count, std::uint64_t lsn, const UuidBytes& memory = id(1)) {
-    must(pages.write_run_entries(page, {.id = memory, .lsn = lsn, .run_pages = count, .type = format::EntryType::memory_stored}));
+    must(pages.write_run_entries(
+        page, {.id = memory, .lsn = lsn, .run_pages = count, .type = format::EntryType::memory_stored}));
   }
-  void free(std::uint64_t page, std::uint32_t count, std::uint64_t lsn, format::EntryType type = format::EntryType::deleted) {
+  void free(std::uint64_t page, std::uint32_t count, std::uint64_t lsn,
+            format::EntryType type = format::EntryType::deleted) {
     must(pages.write_freed_entries(page, count, {.id = id(1), .lsn = lsn, .run_pages = 0, .type = type}));
   }
 
@@ -69,6 +71,7 @@ class PagesFixture : public ::testing::Test {
     auto created = must(directory->open("pages.db", vfs::OpenMode::create, false));
     const std::array<std::byte, format::kFirstGroupOffset> zeros{};
     must(created->write_at(0, zeros));
+    must(directory->sync());
     return created;
   }
 

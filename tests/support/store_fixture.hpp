@@ -38,7 +38,9 @@ class StoreFixture : public ::testing::Test {
   Result<StorageEngine> try_open(const Options& options = {}, const char* path = kDirectory) {
     return EngineAccess::open(vfs, path, options);
   }
-  StorageEngine open(const Options& options = {}, const char* path = kDirectory) { return must(try_open(options, path)); }
+  StorageEngine open(const Options& options = {}, const char* path = kDirectory) {
+    return must(try_open(options, path));
+  }
 
   /// What verify finds, one line a problem.
   std::vector<Problem> problems(const char* path = kDirectory) {
@@ -47,8 +49,8 @@ class StoreFixture : public ::testing::Test {
   static std::string text(const std::vector<Problem>& found) {
     std::string lines;
     for (const Problem& problem : found) {
-      lines += problem.file + "@" + std::to_string(problem.offset) + " page " + std::to_string(problem.page.value) + ": " +
-               problem.message + "\n";
+      lines += problem.file + "@" + std::to_string(problem.offset) + " page " + std::to_string(problem.page.value) +
+               ": " + problem.message + "\n";
     }
     return lines;
   }
@@ -62,7 +64,7 @@ class StoreFixture : public ::testing::Test {
   std::optional<format::Entry> entry(PageId page) const {
     const auto content = disk.content(kPages);
     const std::span<const std::byte, format::kEntryBytes> bytes(content.data() + geometry().entry_offset(page.value),
-                                                               format::kEntryBytes);
+                                                                format::kEntryBytes);
     return format::decode_entry(bytes, page.value, superblock().seed);
   }
 

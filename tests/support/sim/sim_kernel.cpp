@@ -74,7 +74,7 @@ std::string_view to_string(StepKind kind) {
                                                               "wait",
                                                               "wake",
                                                               "resident",
-                                                            "sleep"};
+                                                              "sleep"};
   static_assert(kNames.size() == static_cast<std::size_t>(StepKind::sleep) + 1);
   return kNames[static_cast<std::size_t>(kind)];
 }

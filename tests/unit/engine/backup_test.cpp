@@ -41,7 +41,9 @@ class BackupTest : public test::StoreFixture {
     std::ranges::sort(nodes, {}, &MemoryNode::id);
     return nodes;
   }
-  format::Superblock superblock_of(const char* path) const { return must(format::decode_superblock(disk.content(path), path)); }
+  format::Superblock superblock_of(const char* path) const {
+    return must(format::decode_superblock(disk.content(path), path));
+  }
   PageId raw;
 };
 
@@ -116,7 +118,8 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
     {
       SimVfs process(*clone);
       auto engine = must(EngineAccess::open(process, kDirectory, {}));
-      clone->set_hook([left = at](const Step&) mutable { return left-- == 0 ? StepAction::kill() : StepAction::proceed(); });
+      clone->set_hook(
+          [left = at](const Step&) mutable { return left-- == 0 ? StepAction::kill() : StepAction::proceed(); });
       EXPECT_THROW(static_cast<void>(engine.backup("/copy")), mentedb::testing::ProcessKilled);
       clone->set_hook({});
     }
@@ -173,7 +176,9 @@ TEST_F(BackupTest, WritesDuringTheBackupAreInItOrNot) {
     if (inside || step.kind != StepKind::copy || written >= 30 || step.index % 10 != 0) return StepAction::proceed();
     inside = true;
     Options impatient;
-    if (writer.update_memory(memory(2 + 4 * static_cast<std::uint64_t>(written % 14), "moved " + std::to_string(written)))) ++written;
+    if (writer.update_memory(
+            memory(2 + 4 * static_cast<std::uint64_t>(written % 14), "moved " + std::to_string(written))))
+      ++written;
     inside = false;
     return StepAction::proceed();
   });
@@ -223,7 +228,8 @@ TEST_F(RestoreTest, MakesANewStoreFromABackup) {
   EXPECT_EQ(must(restored.load_memory(memory_id(1))), memory(1, std::string(200, 'x')));
   EXPECT_TRUE(is_error(restored.changes_since(cursor), ErrorCode::resync_required));
   EXPECT_TRUE(must(restored.verify()).problems.empty());
-  EXPECT_TRUE(is_error(StorageEngine::restore(temp / "backup", temp / "restored"), ErrorCode::already_exists, "restored"));
+  EXPECT_TRUE(
+      is_error(StorageEngine::restore(temp / "backup", temp / "restored"), ErrorCode::already_exists, "restored"));
   EXPECT_TRUE(is_error(StorageEngine::restore(temp / "none", temp / "other"), ErrorCode::not_found, "none"));
   EXPECT_FALSE(std::filesystem::exists(temp / "other"));
   // From a store in use, too.

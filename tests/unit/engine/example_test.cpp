@@ -24,12 +24,14 @@ int example() {
   if (engine.load_memory(page).value().content != "User likes light mode") return 4;
   std::vector<PageId> pages = engine.store_memories(std::vector<MemoryNode>{}).value();
   if (!pages.empty()) return 5;
-  engine.transact([&](Transaction& tx) -> Result<void> {
-    auto n = tx.load(node.id);
-    if (!n) return std::unexpected(n.error());
-    n->access_count++;
-    return tx.update(*n);
-  }).value();
+  engine
+      .transact([&](Transaction& tx) -> Result<void> {
+        auto n = tx.load(node.id);
+        if (!n) return std::unexpected(n.error());
+        n->access_count++;
+        return tx.update(*n);
+      })
+      .value();
   if (engine.load_memory(node.id).value().access_count != 1) return 6;
   auto all = engine.scan_all_memories().value();
   if (all.size() != 1) return 7;

@@ -66,7 +66,8 @@ TEST_F(MemoryTest, StoringAnExistingIdReplacesIt) {
 TEST_F(MemoryTest, IfAbsentNeverReplaces) {
   must(engine.store_memory_if_absent(memory(1, "one")));
   const Lsn before = engine.committed_lsn();
-  EXPECT_TRUE(is_error(engine.store_memory_if_absent(memory(1, "two")), ErrorCode::already_exists, memory_id(1).to_string()));
+  EXPECT_TRUE(
+      is_error(engine.store_memory_if_absent(memory(1, "two")), ErrorCode::already_exists, memory_id(1).to_string()));
   EXPECT_EQ(must(engine.load_memory(memory_id(1))).content, "one");
   EXPECT_EQ(engine.committed_lsn(), before);
   must(engine.delete_memory(memory_id(1)));
@@ -163,7 +164,8 @@ TEST_F(MemoryTest, BadInputIsRefusedAndChangesNothing) {
       auto stored = tx.store(node);
       if (!stored) return std::unexpected(stored.error());
       return {};
-    }), ErrorCode::invalid_argument, field));
+    }),
+                         ErrorCode::invalid_argument, field));
   }
   EXPECT_EQ(engine.committed_lsn(), before);
   EXPECT_EQ(must(engine.load_memory(memory_id(1))).content, "good");
@@ -206,11 +208,13 @@ TEST_F(MemoryTest, TheSmallestMemory) {
 
 TEST_F(MemoryTest, SizesAroundPageBorders) {
   // One byte more or less than a page, than two, than many.
-  const std::size_t overhead = must(engine.read_page(must(engine.store_memory(memory(1, ""))))).data.size() + sizeof(format::RunHeader);
+  const std::size_t overhead =
+      must(engine.read_page(must(engine.store_memory(memory(1, ""))))).data.size() + sizeof(format::RunHeader);
   std::uint64_t number = 10;
   for (const std::size_t pages : {1U, 2U, 3U, 65U}) {
     for (const int more : {-1, 0, 1}) {
-      const MemoryNode node = memory(number++, std::string(pages * 1024 - overhead + static_cast<std::size_t>(more + 1) - 1, 'x'));
+      const MemoryNode node =
+          memory(number++, std::string(pages * 1024 - overhead + static_cast<std::size_t>(more + 1) - 1, 'x'));
       const PageId page = must(engine.store_memory(node));
       EXPECT_EQ(must(engine.read_page(page)).header.page_count, pages + (more > 0 ? 1 : 0));
       EXPECT_EQ(must(engine.load_memory(page)), node);
@@ -228,7 +232,8 @@ TEST(LargeMemories, SixteenMebibytesAndABatchOfManyComeBack) {
   EXPECT_EQ(must(engine.load_memory(page)), node);
   // Larger than the log's limit: the log grows first.
   std::vector<MemoryNode> batch;
-  for (std::uint64_t i = 2; i < 5; ++i) batch.push_back(memory(i, std::string(std::size_t{9} << 20, static_cast<char>('a' + i))));
+  for (std::uint64_t i = 2; i < 5; ++i)
+    batch.push_back(memory(i, std::string(std::size_t{9} << 20, static_cast<char>('a' + i))));
   must(engine.store_memories(batch));
   EXPECT_GT(must(engine.stats()).log_file_bytes, std::uint64_t{27} << 20);
   // Beyond 64 MiB nothing is stored and the limit is named.

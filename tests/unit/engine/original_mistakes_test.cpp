@@ -95,10 +95,12 @@ TEST_F(OriginalMistakes, ATornTailHidesWhatComesAfterIt) {
     SimVfs doomed(disk);
     auto writer = open_on(doomed);
     disk.set_hook([process = doomed.process()](const Step& step) {
-      const bool append = step.process == process && step.kind == StepKind::write && step.file == "wal.log" && step.offset > 8192;
+      const bool append =
+          step.process == process && step.kind == StepKind::write && step.file == "wal.log" && step.offset > 8192;
       return append ? StepAction::kill(1024) : StepAction::proceed();  // two sectors of the batch get there
     });
-    EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2, std::string(9000, 'x')))), mentedb::testing::ProcessKilled);
+    EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2, std::string(9000, 'x')))),
+                 mentedb::testing::ProcessKilled);
     disk.set_hook({});
   }
   auto engine = open();
@@ -125,8 +127,9 @@ TEST_F(OriginalMistakes, TheLockIsDroppedBeforeThePageIsWritten) {
     const std::string_view file = disk.kernel()->trace_names[step.file];
     if (step.kind == StepKind::try_lock && file == "wal.log") locked = true;
     if (step.kind == StepKind::unlock && file == "wal.log") locked = false;
-    if (step.kind == StepKind::write) EXPECT_TRUE(locked) << file;
-    if (step.kind == StepKind::store) EXPECT_TRUE(locked || step.offset >= 4096 + 256) << "shared word " << step.offset;
+    EXPECT_TRUE(locked || step.kind != StepKind::write) << file;
+    // Without the lock only the words are stored that waiters announce themselves with.
+    EXPECT_TRUE(locked || step.kind != StepKind::store || step.offset >= 4096 + 256) << "word " << step.offset;
     page_writes += step.kind == StepKind::write && file == "pages.db" ? 1 : 0;
   }
   EXPECT_FALSE(locked);
@@ -230,7 +233,7 @@ TEST_F(OriginalMistakes, TheFreeListIsOutOfStepAfterACrash) {
       if (i % 3 == 0) continue;
       const auto node = engine.load_memory(memory_id(i));
       ASSERT_TRUE(ok(node)) << "killed before step " << at;
-      if (i != 4) ASSERT_EQ(*node, memory(i, std::string(i % 4 * 700, 'x')));
+      ASSERT_TRUE(i == 4 || *node == memory(i, std::string(i % 4 * 700, 'x'))) << i;
     }
     const auto report = must(engine.verify());
     ASSERT_TRUE(report.problems.empty()) << "killed before step " << at << "\n" << text(report.problems);
@@ -334,7 +337,9 @@ TEST_F(OriginalMistakes, TheVersionStaysWhileTheFormatChanges) {
   sums.push_back(sum());
   sums.push_back(format::hash_id(memory_id(1).bytes, 1).start);
   sums.push_back(format::hash_id(memory_id(1).bytes, 1).fingerprint);
-  EXPECT_EQ(sums, (std::vector<std::uint64_t>{}));
+  EXPECT_EQ(sums, (std::vector<std::uint64_t>{16884283973736057582U, 9384161597002312897U, 12050428720474231009U,
+                                              11550279210554355862U, 7395549642845209854U, 110725964105268550U,
+                                              3812765029089836646U, 551111418U}));
 }
 
 }  // namespace

@@ -11,7 +11,9 @@ using test::memory;
 using test::memory_id;
 using test::must;
 
-std::vector<std::byte> filled(std::size_t size, int value) { return std::vector<std::byte>(size, static_cast<std::byte>(value)); }
+std::vector<std::byte> filled(std::size_t size, int value) {
+  return std::vector<std::byte>(size, static_cast<std::byte>(value));
+}
 
 class RawPageTest : public test::StoreFixture {
  protected:
@@ -50,10 +52,12 @@ TEST_F(RawPageTest, LivesFromAllocateToFree) {
 
 TEST_F(RawPageTest, HoldsWhatWasAskedForAndNotMore) {
   const PageId page = must(engine.allocate_page(1000));
-  const std::size_t room = std::size_t{must(engine.read_page(page)).header.page_count} * 1024 - sizeof(format::RunHeader);
+  const std::size_t room =
+      std::size_t{must(engine.read_page(page)).header.page_count} * 1024 - sizeof(format::RunHeader);
   EXPECT_GE(room, 1000U);
   must(engine.write_page(page, filled(room, 1)));
-  EXPECT_TRUE(is_error(engine.write_page(page, filled(room + 1, 2)), ErrorCode::capacity_exceeded, std::to_string(room)));
+  EXPECT_TRUE(
+      is_error(engine.write_page(page, filled(room + 1, 2)), ErrorCode::capacity_exceeded, std::to_string(room)));
   EXPECT_EQ(must(engine.read_page(page)).data, filled(room, 1));  // never a silent cut
 }
 
@@ -94,7 +98,8 @@ TEST_F(RawPageTest, PagesInsideARunAndPagesThatNeverWereAreNotFound) {
   const PageId page = must(engine.store_memory(memory(1, std::string(5000, 'x'))));
   const std::uint64_t inside = page.value + 2;
   const std::uint64_t count = must(engine.stats()).page_count;
-  for (const std::uint64_t number : {std::uint64_t{0}, inside, inside + 50, count, count + 1, std::uint64_t{1} << 32, UINT64_MAX}) {
+  for (const std::uint64_t number :
+       {std::uint64_t{0}, inside, inside + 50, count, count + 1, std::uint64_t{1} << 32, UINT64_MAX}) {
     EXPECT_TRUE(is_error(engine.read_page(PageId{number}), ErrorCode::not_found)) << number;
     EXPECT_TRUE(is_error(engine.load_memory(PageId{number}), ErrorCode::not_found)) << number;
     EXPECT_TRUE(is_error(engine.write_page(PageId{number}, {}), ErrorCode::not_found)) << number;

@@ -114,9 +114,10 @@ TEST_F(TransactTest, AnErrorRollsEverythingBack) {
 TEST_F(TransactTest, AnExceptionRollsBackAndIsRethrown) {
   must(engine.store_memory(memory(1, "one")));
   EXPECT_THROW(static_cast<void>(engine.transact([&](Transaction& tx) -> Result<void> {
-    must(tx.update(memory(1, "two")));
-    throw std::logic_error("mine");
-  })), std::logic_error);
+                 must(tx.update(memory(1, "two")));
+                 throw std::logic_error("mine");
+               })),
+               std::logic_error);
   EXPECT_EQ(must(engine.load_memory(memory_id(1))).content, "one");
   EXPECT_THROW(static_cast<void>(engine.transact([](Transaction&) -> Result<void> { throw 42; })), int);
   // The lock is free again, for this engine and for others.

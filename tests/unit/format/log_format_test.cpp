@@ -7,8 +7,8 @@
 #include <random>
 #include <vector>
 
-#include "format/superblock.hpp"
 #include "format/geometry.hpp"
+#include "format/superblock.hpp"
 
 namespace mentedb::format {
 namespace {
@@ -101,7 +101,8 @@ std::vector<std::byte> batch_of(const std::vector<Planned>& operations, std::uin
     operation.run_pages = planned.run_pages;
     operation.payload_bytes = static_cast<std::uint32_t>(planned.payload_bytes);
     base::write_struct(std::span(bytes), at, operation);
-    for (std::size_t i = 0; i < planned.payload_bytes; ++i) bytes[at + sizeof(operation) + i] = static_cast<std::byte>(i);
+    for (std::size_t i = 0; i < planned.payload_bytes; ++i)
+      bytes[at + sizeof(operation) + i] = static_cast<std::byte>(i);
     at += operation_bytes(planned.payload_bytes);
   }
   seal_batch(bytes, kSeed);
@@ -168,15 +169,11 @@ TEST(Batch, ImpossibleHeadersAreRefusedBeforeAnyoneBelievesTheirLengths) {
 
 TEST(OperationReader, RefusesOperationsThatMakeNoSense) {
   const Planned bad[] = {
-      {static_cast<OperationType>(0), 1, 1, 0},
-      {static_cast<OperationType>(6), 1, 1, 0},
-      {OperationType::store, 0, 1, 0},
-      {OperationType::store, 70'001, 1, 0},
-      {OperationType::store, 70'000, 2, 0},       // its last page is beyond the file
-      {OperationType::store, 1, 0, 0},
-      {OperationType::store, 65'536, 2, 0},       // crosses a group
-      {OperationType::store, 2, UINT32_MAX, 0},
-      {OperationType::store, UINT64_MAX, 1, 0},
+      {static_cast<OperationType>(0), 1, 1, 0}, {static_cast<OperationType>(6), 1, 1, 0},
+      {OperationType::store, 0, 1, 0},          {OperationType::store, 70'001, 1, 0},
+      {OperationType::store, 70'000, 2, 0},  // its last page is beyond the file
+      {OperationType::store, 1, 0, 0},          {OperationType::store, 65'536, 2, 0},  // crosses a group
+      {OperationType::store, 2, UINT32_MAX, 0}, {OperationType::store, UINT64_MAX, 1, 0},
   };
   for (const Planned& planned : bad) {
     const auto bytes = batch_of({planned});
@@ -212,7 +209,8 @@ TEST(OperationReader, SurvivesAnyBytes) {
   // I10: bytes that pass the checksum can still be hostile. Payloads must stay inside the batch.
   std::mt19937_64 random(1);
   for (int round = 0; round < 20'000; ++round) {
-    auto bytes = batch_of({{OperationType::store, 1, 1, 40}, {OperationType::raw, 5, 3, 8}, {OperationType::move, 9, 1, 0}});
+    auto bytes =
+        batch_of({{OperationType::store, 1, 1, 40}, {OperationType::raw, 5, 3, 8}, {OperationType::move, 9, 1, 0}});
     for (std::uint64_t n = random() % 6; n-- > 0;) {
       bytes[random() % bytes.size()] = static_cast<std::byte>(random() % 3 == 0 ? 0xFF : random());
     }

@@ -65,12 +65,15 @@ TEST(Superblock, EveryBitIsCovered) {
   }
 }
 
-TEST(Superblock, ZerosAreNoSuperblock) { EXPECT_TRUE(is_error(decoded(Block{}), ErrorCode::incompatible, "store/pages.db")); }
+TEST(Superblock, ZerosAreNoSuperblock) {
+  EXPECT_TRUE(is_error(decoded(Block{}), ErrorCode::incompatible, "store/pages.db"));
+}
 
 TEST(Superblock, ShortBlocksAreCutOff) {
   const Block block = encoded(sample());
   for (std::size_t n = 0; n < sizeof(Superblock); ++n) {
-    EXPECT_TRUE(is_error(decode_superblock(std::span(block).first(n), "store/pages.db"), ErrorCode::corruption, "cut short"));
+    EXPECT_TRUE(
+        is_error(decode_superblock(std::span(block).first(n), "store/pages.db"), ErrorCode::corruption, "cut short"));
   }
   EXPECT_TRUE(decode_superblock(std::span(block).first(sizeof(Superblock)), "p"));
 }

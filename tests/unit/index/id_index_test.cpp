@@ -59,7 +59,7 @@ TEST_F(IdIndexTest, SetsReplacesAndErases) {
   use(9, 1, 2, id(1));
   EXPECT_TRUE(must(index->set(memory(1), 9)));
   EXPECT_EQ(pages_of(*index, memory(1)), std::vector<std::uint64_t>{9});
-  EXPECT_EQ(index->used(), 1U);  // in the same slot
+  EXPECT_EQ(index->used(), 1U);                    // in the same slot
   EXPECT_FALSE(must(index->erase(memory(1), 1)));  // that is no longer its place
   EXPECT_TRUE(must(index->erase(memory(1), 9)));
   EXPECT_FALSE(must(index->erase(memory(1), 9)));
@@ -191,7 +191,7 @@ TEST_F(IdIndexTest, WhatDoesNotBelongToTheStoreIsRebuilt) {
   // Slots of before a power cut may be lost; a copied directory has other pages; and so on.
   store(1);
   const std::function<void(Identity&)> changes[] = {
-      [](Identity& i) { i.boot_id[3] ^= 1; },   [](Identity& i) { i.store_id[3] ^= 1; },
+      [](Identity& i) { i.boot_id[3] ^= 1; },     [](Identity& i) { i.store_id[3] ^= 1; },
       [](Identity& i) { i.incarnation[3] ^= 1; }, [](Identity& i) { i.pages.inode += 1; },
       [](Identity& i) { i.pages.device += 1; },
   };

@@ -84,7 +84,9 @@ TEST_F(TearingBufferPoolTest, ACopyThatAWriterOvertakesIsOldOrNewOrRefused) {
   write(10, 2, 3, 1000, 2);  // also shorter: a believed old length meets new bytes
   const auto new_bytes = disk.content(kPath);
   const std::uint64_t at = geometry.page_offset(10);
-  const auto put = [&](const std::vector<std::byte>& content) { disk.damage(kPath, at, std::span(content).subspan(at, 8 * 512)); };
+  const auto put = [&](const std::vector<std::byte>& content) {
+    disk.damage(kPath, at, std::span(content).subspan(at, 8 * 512));
+  };
   int refused = 0;
   for (int when = 0; when < 12; ++when) {
     put(old_bytes);

@@ -59,7 +59,8 @@ TEST_F(PageFileTest, EntriesOfARunLeadToItsHead) {
   free(10, 5, 9);
   EXPECT_EQ(must(pool.read_entry(10))->type, format::EntryType::deleted);
   for (std::uint64_t i = 1; i < 5; ++i) {
-    EXPECT_EQ(must(pool.read_entry(10 + i)), (format::Entry{.id = {}, .lsn = 9, .run_pages = 0, .type = format::EntryType::free}));
+    EXPECT_EQ(must(pool.read_entry(10 + i)),
+              (format::Entry{.id = {}, .lsn = 9, .run_pages = 0, .type = format::EntryType::free}));
   }
 }
 
@@ -90,7 +91,9 @@ TEST_F(PageFileTest, TheMarkStandsWhileTheSyncRuns) {
 
 TEST_F(PageFileTest, GrowthThatFailsLeavesTheOldPages) {
   use(1, 1, 1);
-  disk.set_hook([](const Step& step) { return step.kind == StepKind::allocate ? StepAction::fail(ENOSPC) : StepAction::proceed(); });
+  disk.set_hook([](const Step& step) {
+    return step.kind == StepKind::allocate ? StepAction::fail(ENOSPC) : StepAction::proceed();
+  });
   EXPECT_TRUE(is_error(pages.grow(1000, 2000), ErrorCode::no_space));
   disk.set_hook({});
   EXPECT_EQ(must(pool.read_entry(1))->lsn, 1U);

@@ -64,7 +64,8 @@ TEST_F(SharedWordsTest, AHalfPublishedHintIsNone) {
       SharedWords dying(test::must(other_file->map(format::kSharedWordsOffset, base::kBlockBytes, true)), kSeed);
       int seen = 0;
       disk.set_hook([&](const mentedb::testing::Step& step) {
-        if (step.kind != mentedb::testing::StepKind::store || seen++ < stores) return mentedb::testing::StepAction::proceed();
+        if (step.kind != mentedb::testing::StepKind::store || seen++ < stores)
+          return mentedb::testing::StepAction::proceed();
         return mentedb::testing::StepAction::kill();
       });
       EXPECT_THROW(dying.publish_hint(next), mentedb::testing::ProcessKilled);

@@ -32,7 +32,7 @@ class PosixVfs : public ::testing::Test {
     return must(directory()->open(name, OpenMode::create, direct));
   }
   static mode_t mode_of(const std::filesystem::path& path) {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(stat(path.c_str(), &status), 0);
     return status.st_mode & 07777;
   }
@@ -93,7 +93,8 @@ TEST_F(PosixVfs, RefusesADirectoryThatEverybodyCanWrite) {
 TEST_F(PosixVfs, DirectoriesThatAreNone) {
   std::ofstream(temp / "plain") << "x";
   EXPECT_TRUE(is_error(posix_vfs().open_directory(temp / "plain", true), ErrorCode::invalid_argument, "plain"));
-  EXPECT_TRUE(is_error(posix_vfs().open_directory(temp / "plain" / "below", true), ErrorCode::invalid_argument, "plain"));
+  EXPECT_TRUE(
+      is_error(posix_vfs().open_directory(temp / "plain" / "below", true), ErrorCode::invalid_argument, "plain"));
   EXPECT_TRUE(is_error(posix_vfs().open_directory(temp / "none", false), ErrorCode::not_found, "none"));
   EXPECT_FALSE(std::filesystem::exists(temp / "none"));
   EXPECT_TRUE(is_error(posix_vfs().open_directory(temp / std::string(300, 'x'), true), ErrorCode::invalid_argument));
@@ -125,9 +126,9 @@ TEST_F(PosixVfs, DescriptorsStayAboveTheStandardStreams) {
     for (int descriptor = 0; descriptor <= 2; ++descriptor) standard_free &= fcntl(descriptor, F_GETFD) == -1;
     bool close_on_exec = true;
     for (int descriptor = 3; descriptor < 64; ++descriptor) {
-      struct stat status {};
+      struct stat status{};
       if (fstat(descriptor, &status) != 0) continue;
-      struct stat ours {};
+      struct stat ours{};
       if (stat((temp / "a").c_str(), &ours) != 0 || status.st_ino != ours.st_ino) continue;
       close_on_exec &= (fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0;
     }
@@ -164,10 +165,10 @@ TEST_F(PosixVfs, DirectFilesReadTheirShortEnd) {
 
 TEST_F(PosixVfs, WritesThatPassTheFileSizeLimitAreNoSpace) {
   const auto f = file();
-  struct rlimit before {};
+  struct rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = signal(SIGXFSZ, SIG_IGN);
-  const struct rlimit small {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+  const struct rlimit small{.rlim_cur = 4096, .rlim_max = before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
   const auto written = f->write_at(0, filled(8192, 1));
   const auto allocated = f->allocate(0, 8192);
@@ -186,7 +187,7 @@ TEST_F(PosixVfs, AllocateExtendsWithZerosAndKeepsContent) {
   EXPECT_EQ(must(f->read_at(0, out)), 10'000U);
   EXPECT_EQ(out[99], std::byte{7});
   EXPECT_TRUE(std::ranges::all_of(out.begin() + 100, out.end(), [](std::byte b) { return b == std::byte{0}; }));
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(stat((temp / "f").c_str(), &status), 0);
   EXPECT_GE(status.st_blocks * 512, 10'000);
   ASSERT_TRUE(ok(f->allocate(0, 5'000)));
@@ -219,20 +220,24 @@ TEST_F(PosixVfs, AForkedChildDoesNotKeepItsParentsLockAlive) {
   // flock belongs to the open file description: without the child handler the child's copy would hold it.
   auto held = file();
   ASSERT_TRUE(must(held->try_lock()));
-  int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
+  int lives[2];
+  int leave[2];
+  ASSERT_EQ(pipe(lives), 0);
+  ASSERT_EQ(pipe(leave), 0);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    close(ready[1]);
     char byte = 0;
-    static_cast<void>(!read(ready[0], &byte, 1));  // lives until the parent has looked
+    static_cast<void>(!write(lives[1], &byte, 1));
+    static_cast<void>(!read(leave[0], &byte, 1));  // stays until the parent has looked
     _exit(0);
   }
-  close(ready[0]);
+  char byte = 0;
+  ASSERT_EQ(read(lives[0], &byte, 1), 1);
   held.reset();
   EXPECT_TRUE(must(file()->try_lock()));
-  close(ready[1]);
+  ASSERT_EQ(write(leave[1], &byte, 1), 1);
+  for (const int end : {lives[0], lives[1], leave[0], leave[1]}) close(end);
   int status = 0;
   waitpid(child, &status, 0);
 }

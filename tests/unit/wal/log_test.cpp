@@ -25,6 +25,7 @@ constexpr const char* kPath = "/db/wal.log";
 class LogTest : public ::testing::Test {
  protected:
   LogTest() {
+    must(directory->sync());
     must(log.grow(kInitialLogBytes));
     slot.epoch = 1;
     slot.seed = 1234;
@@ -89,10 +90,13 @@ class LogTest : public ::testing::Test {
     return buffer.first(bytes.size());
   }
 
-  WalkEnd walk() { return must(log.walk(slot, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> {
-    visited.push_back(offset);
-    return {};
-  })); }
+  WalkEnd walk() {
+    return must(log.walk(
+        slot, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> {
+          visited.push_back(offset);
+          return {};
+        }));
+  }
 
   void flip(std::uint64_t offset, int mask = 1) {
     const auto content = disk.content(kPath);
@@ -142,7 +146,8 @@ TEST_F(LogTest, ATornTailIsCutAtEveryByte) {
       disk.damage(kPath, before.offset, torn);
       const WalkEnd end = walk();
       // The zeros of the padding and of the last payload's alignment are no part of the batch.
-      if (kept >= header.bytes || std::ranges::equal(std::span(torn).first(header.bytes), std::span(image).first(header.bytes))) {
+      if (kept >= header.bytes ||
+          std::ranges::equal(std::span(torn).first(header.bytes), std::span(image).first(header.bytes))) {
         ASSERT_EQ(end.tail.next_lsn, before.next_lsn + 2) << kept;
       } else {
         ASSERT_EQ(end.tail, before) << kept;
@@ -269,7 +274,8 @@ TEST_F(LogTest, ABatchCutOffByTheEndOfTheFileIsTorn) {
   disk.install(kPath, content);
   const auto shorter = must(directory->open("wal.log", vfs::OpenMode::read_write, true));
   Log cut(*shorter);
-  const auto end = must(cut.walk(slot, [](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> { return {}; }));
+  const auto end = must(cut.walk(
+      slot, [](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> { return {}; }));
   EXPECT_EQ(end.tail, tail);
   EXPECT_TRUE(is_error(cut.read_batch(kLogStart, slot.seed), ErrorCode::corruption, "wal.log"));
 }
@@ -338,10 +344,13 @@ TEST_F(LogTest, AppendIsDurableWhenItReturns) {
   append(1000, 2);
   const auto after = disk.after_power_cut(testing::Fate::nothing_kept());
   SimVfs rebooted(*after);
-  const auto found = must(must(rebooted.open_directory("/db", false))->open("wal.log", vfs::OpenMode::read_write, true));
+  const auto found =
+      must(must(rebooted.open_directory("/db", false))->open("wal.log", vfs::OpenMode::read_write, true));
   Log recovered(*found);
   const auto newest = *must(recovered.read_slots()).newest();
-  const auto end = must(recovered.walk(newest, [](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> { return {}; }));
+  const auto end = must(recovered.walk(
+      newest,
+      [](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> { return {}; }));
   EXPECT_EQ(end.tail, tail);
 }
 
@@ -374,10 +383,11 @@ TEST_F(LogTest, AVisitorsErrorEndsTheWalk) {
   append(10);
   append(10);
   int calls = 0;
-  const auto end = log.walk(slot, [&](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> {
-    ++calls;
-    return std::unexpected(Error{ErrorCode::corruption, 0, "stop"});
-  });
+  const auto end =
+      log.walk(slot, [&](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> {
+        ++calls;
+        return std::unexpected(Error{ErrorCode::corruption, 0, "stop"});
+      });
   EXPECT_TRUE(is_error(end, ErrorCode::corruption, "stop"));
   EXPECT_EQ(calls, 1);
 }
