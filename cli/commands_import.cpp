@@ -142,9 +142,9 @@ class Importer {
            {{source_.unit(), number}});
   }
 
+  /// The import as a whole cannot go on.
   bool told(const Error& error) {
     progress_.clear();
-    ++counts_.failed;
     report(error);
     return false;
   }
