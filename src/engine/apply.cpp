@@ -160,7 +160,8 @@ Result<bool> Applier::free(const Operation& operation, const ApplyPlan::Free& pa
 }
 
 Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Operation> operations,
-                                     const PayloadSource& payload, ApplyMode mode, const std::function<Result<void>()>& rebuild) {
+                                     const PayloadSource& payload, ApplyMode mode,
+                                     const std::function<Result<void>()>& rebuild) {
   std::vector<bool> missing(mode == ApplyMode::commit ? 0 : operations.size());
   const auto note = [&missing](std::size_t operation, bool was_missing) {
     if (was_missing && !missing.empty()) missing[operation] = true;

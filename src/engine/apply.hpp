@@ -68,7 +68,8 @@ class Applier {
   /// @return how many operations were missing something. `rebuild`, when given, makes a fresh id index as soon as the
   /// runs are there and before anything is freed: an id always leads to a live run.
   Result<std::uint64_t> apply(const ApplyPlan& plan, std::span<const format::Operation> operations,
-                              const PayloadSource& payload, ApplyMode mode, const std::function<Result<void>()>& rebuild = {});
+                              const PayloadSource& payload, ApplyMode mode,
+                              const std::function<Result<void>()>& rebuild = {});
 
  private:
   Result<bool> put(const format::Operation& operation, std::size_t number, const PayloadSource& payload,

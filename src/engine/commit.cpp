@@ -46,8 +46,8 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   const auto header = base::read_struct<format::BatchHeader>(image);
   // What no reader would believe is not acknowledged: counters that a damaged directory led astray.
   if (!format::parse_batch_header(image, tail.offset)) {
-    return base::failf(ErrorCode::corruption, "the counters of {} make no sense; run mentedb verify, then mentedb salvage",
-                       path_.string());
+    return base::failf(ErrorCode::corruption,
+                       "the counters of {} make no sense; run mentedb verify, then mentedb salvage", path_.string());
   }
   const wal::Tail next{.epoch = tail.epoch,
                        .offset = tail.offset + image.size(),

@@ -22,7 +22,8 @@ struct LoggedOperations {
   std::vector<std::uint64_t> batch_of;  // offset of the batch in the log
   std::vector<std::size_t> payload_at;  // offset of the payload in the batch
 
-  Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch, std::uint32_t page_bytes) {
+  Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch,
+                   std::uint32_t page_bytes) {
     format::OperationReader reader(batch);
     bool fits = true;
     while (auto operation = reader.next()) {
@@ -164,12 +165,15 @@ Result<Store::Recovered> Store::redo(Redo how) {
 
   const ApplyPlan plan(logged.operations, true);
   const bool index_fits = check_only || index_->current().has_value();
-  const auto rebuild = [&]() -> Result<void> { return index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count); };
+  const auto rebuild = [&]() -> Result<void> {
+    return index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count);
+  };
   const ApplyMode mode = check_only                                            ? ApplyMode::count_only
                          : how == Redo::with_rewrite || words_->sync_pending() ? ApplyMode::rewrite
                                                                                : ApplyMode::redo;
   const LogPayloads payloads(*log_, logged, slot_.seed);
-  auto missing = applier_->apply(plan, logged.operations, payloads, mode, index_fits ? std::function<Result<void>()>() : rebuild);
+  auto missing =
+      applier_->apply(plan, logged.operations, payloads, mode, index_fits ? std::function<Result<void>()>() : rebuild);
   if (!missing && missing.error().code == ErrorCode::capacity_exceeded)
     missing = applier_->apply(plan, logged.operations, payloads, mode, rebuild);
   if (!missing) return std::unexpected(missing.error());

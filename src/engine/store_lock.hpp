@@ -60,7 +60,7 @@ class StoreLock {
   pages::SharedWords* words_ = nullptr;
   std::timed_mutex mutex_;
   std::atomic<std::thread::id> owner_{};  ///< the thread that holds it
-  bool others_waited_ = false;  ///< guarded by mutex_
+  bool others_waited_ = false;            ///< guarded by mutex_
 };
 
 }  // namespace mentedb::engine

@@ -319,7 +319,7 @@ VerifyReport Verifier::run() {
   if (!log_known_) return std::move(report_);
   check_pages();
   check_index();
-  if (!redone_) {
+  if (!redone_ && report_.log_batches_checked > 0) {
     report_.notes.push_back(
         fmt::format("the last batch of {} may not be redone yet ({} pages differ); the next open or write completes it",
                     name_of(store_.log_file()), unredone_));

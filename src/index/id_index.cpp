@@ -81,7 +81,8 @@ Result<const Table*> IdIndex::current() {
   }
   if (number == 0) return base::fail(ErrorCode::not_found, "the id index is being rebuilt");
   auto table = map_table(number);
-  for (std::uint64_t moved = words_.index_number(); !table && moved != number && moved != 0; moved = words_.index_number()) {
+  for (std::uint64_t moved = words_.index_number(); !table && moved != number && moved != 0;
+       moved = words_.index_number()) {
     number = moved;  // replaced and removed while it was being opened
     table = map_table(number);
   }
@@ -159,13 +160,15 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
   }
   // Tables of another boot serve nobody, and on a full disk their space is needed.
   MENTEDB_TRY_ASSIGN(const auto names, directory_.list());
+  bool removed = false;
   for (const std::string& name : names) {
     const auto old_number = format::parse_index_file_name(name);
     if (!old_number) continue;
     if (const auto table = map_table(*old_number); !table && table.error().code == ErrorCode::not_found) {
-      static_cast<void>(directory_.remove(name));
+      removed |= directory_.remove(name).has_value();
     }
   }
+  if (removed) static_cast<void>(directory_.sync());  // only then is the space free
   MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
   const std::uint64_t old = words_.index_number();
   const std::string name = format::index_file_name(number);

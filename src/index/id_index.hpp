@@ -34,7 +34,8 @@ struct Identity {
 /// One table: a mapped file, or private memory for an engine that may not write.
 class Table {
  public:
-  Table(std::uint64_t number, std::uint64_t slot_count, std::unique_ptr<vfs::File> file, std::unique_ptr<vfs::Mapping> mapping)
+  Table(std::uint64_t number, std::uint64_t slot_count, std::unique_ptr<vfs::File> file,
+        std::unique_ptr<vfs::Mapping> mapping)
       : number_(number), mask_(slot_count - 1), file_(std::move(file)), mapping_(std::move(mapping)) {}
   Table(std::uint64_t number, std::vector<std::uint64_t> slots)
       : number_(number), mask_(slots.size() - 1), memory_(std::move(slots)) {}

@@ -1,0 +1,325 @@
+// What a review of the protocol found, one test and its story each.
+
+#include <cerrno>
+#include <chrono>
+
+#include <gtest/gtest.h>
+
+#include "engine/engine_impl.hpp"
+#include "format/log_format.hpp"
+#include "support/crash/script.hpp"
+#include "support/sim/sim_disk.hpp"
+#include "support/sim/sim_vfs.hpp"
+
+namespace mentedb::testing {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+Options small() {
+  Options options;
+  options.page_size_bytes = 512;
+  options.wal_limit_bytes = 64 * 1024;
+  options.lock_timeout = seconds(2);
+  return options;
+}
+
+StorageEngine open(SimVfs& vfs, const Options& options = small()) {
+  return std::move(EngineAccess::open(vfs, kStorePath, options).value());
+}
+
+// Kills `process` at its first step after it has synced the log.
+StepHook kill_after_log_sync(std::uint32_t process, bool& synced) {
+  return [process, &synced](const Step& step) {
+    if (step.process != process) return StepAction::proceed();
+    if (synced) return StepAction::kill();
+    synced = step.kind == StepKind::sync && step.file == "wal.log";
+    return StepAction::proceed();
+  };
+}
+
+// A checkpointer was killed between the write and the sync of the new slot; the next holder published a hint of that
+// epoch without making the slot durable. After a power cut that kept the hint, the store never opened again.
+TEST(Review, AHintNeverSpeaksOfAnEpochWhoseSlotIsNotDurable) {
+  SimDisk disk;
+  SimVfs first(disk);
+  SimVfs second(disk);
+  {
+    auto killed = open(first);
+    auto next = open(second);
+    for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(killed.store_memory(make_memory(i, 1)));
+    bool slot_written = false;
+    disk.set_hook([&](const Step& step) {
+      if (step.process != first.process() || step.file != "wal.log") return StepAction::proceed();
+      if (step.kind == StepKind::write && step.offset < format::kLogStart) slot_written = true;
+      return slot_written && step.kind == StepKind::sync ? StepAction::kill() : StepAction::proceed();
+    });
+    EXPECT_THROW(static_cast<void>(killed.checkpoint()), ProcessKilled);
+    disk.set_hook({});
+    ASSERT_TRUE(next.checkpoint());
+  }
+  const Pending pending = disk.pending();
+  Fate fate = Fate::everything_kept(pending);
+  for (std::size_t i = 0; i < pending.sectors.size(); ++i) fate.sectors[i] = pending.sectors[i].file != "wal.log";
+  const auto found = disk.after_power_cut(fate);
+  SimVfs rebooted(*found);
+  const auto engine = EngineAccess::open(rebooted, kStorePath, small());
+  EXPECT_TRUE(engine) << engine.error().message;
+}
+
+// A batch with a valid checksum whose payload is longer than its run was copied beyond the run's buffer (I10).
+TEST(Review, APayloadLongerThanItsRunIsCorruption) {
+  SimDisk disk;
+  {
+    SimVfs vfs(disk);
+    auto engine = open(vfs);
+    ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
+    ASSERT_TRUE(engine.checkpoint());
+  }
+  auto log = disk.content("/store/wal.log");
+  std::optional<format::LogSlot> slot;
+  for (const std::size_t at : {std::size_t{0}, std::size_t{4'096}}) {
+    const auto one = format::decode_log_slot(std::span(log).subspan(at, 4'096));
+    if (one && (!slot || one->epoch > slot->epoch)) slot = one;
+  }
+  ASSERT_TRUE(slot);
+  constexpr std::uint32_t kPayload = 200'000;
+  const std::uint64_t bytes = sizeof(format::BatchHeader) + format::operation_bytes(kPayload);
+  std::vector<std::byte> batch(base::round_up(bytes, 4'096));
+  format::Counters counters = slot->counters;
+  ++counters.high_water;
+  ++counters.used_pages;
+  ++counters.memory_count;
+  base::write_struct(std::span(batch), 0,
+                     format::BatchHeader{.checksum = 0,
+                                         .offset = format::kLogStart,
+                                         .first_lsn = slot->start_lsn,
+                                         .previous_checksum = slot->checksum,
+                                         .operation_count = 1,
+                                         .bytes = static_cast<std::uint32_t>(bytes),
+                                         .counters = counters});
+  base::write_struct(std::span(batch), sizeof(format::BatchHeader),
+                     format::OperationHeader{.type = format::OperationType::store,
+                                             .reserved = {},
+                                             .run_pages = 1,
+                                             .page = counters.high_water,
+                                             .memory_id = memory_id(9).bytes,
+                                             .payload_bytes = kPayload,
+                                             .reserved2 = 0});
+  format::seal_batch(std::span(batch).first(bytes), slot->seed);
+  log.resize(std::max<std::size_t>(log.size(), format::kLogStart + batch.size()));
+  std::ranges::copy(batch, log.begin() + static_cast<std::ptrdiff_t>(format::kLogStart));
+  disk.install("/store/wal.log", log);
+  SimVfs vfs(disk);
+  const auto engine = EngineAccess::open(vfs, kStorePath, small());
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, ErrorCode::corruption) << engine.error().message;
+}
+
+// Redo overwrote the record of a deletion before it raised the horizon: changes_since in that moment lost it for ever.
+TEST(Review, RedoRaisesTheHorizonBeforeItReusesADeletion) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  SimVfs opener_vfs(disk);
+  SimVfs reader_vfs(disk);
+  auto writer = open(writer_vfs);
+  auto reader = open(reader_vfs);
+  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
+  const Lsn cursor = reader.committed_lsn();
+  ASSERT_TRUE(writer.delete_memory(memory_id(1)));
+  bool synced = false;
+  disk.set_hook(kill_after_log_sync(writer_vfs.process(), synced));
+  EXPECT_THROW(static_cast<void>(writer.store_memory(make_memory(50, 1))), ProcessKilled);
+  bool asked = false;
+  std::size_t answers = 0;
+  disk.set_hook([&](const Step& step) {
+    if (asked || step.process != opener_vfs.process() || !step.file.starts_with("ids")) return StepAction::proceed();
+    if (step.kind != StepKind::store) return StepAction::proceed();
+    asked = true;  // the runs are redone, the index is next
+    auto changes = reader.changes_since(cursor);
+    bool told = !changes;  // resync_required tells as well
+    while (changes && !told) {
+      for (const Change& change : changes->changes) told |= change.id == memory_id(1);
+      if (told || ++answers == 3) break;
+      changes = reader.changes_since(changes->cursor);
+      told |= !changes;
+    }
+    EXPECT_TRUE(told) << "the deletion is reported by no call";
+    return StepAction::proceed();
+  });
+  {
+    auto opener = open(opener_vfs);
+  }
+  disk.set_hook({});
+  EXPECT_TRUE(asked);
+}
+
+// Redo without a usable index freed the old run of an update before it rebuilt the index: readers lost a live memory.
+TEST(Review, RedoRebuildsTheIndexBeforeItFreesARun) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  SimVfs opener_vfs(disk);
+  SimVfs reader_vfs(disk);
+  auto writer = open(writer_vfs);
+  auto reader = open(reader_vfs);
+  ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
+  ASSERT_TRUE(reader.load_memory(memory_id(1)));
+  bool synced = false;
+  disk.set_hook(kill_after_log_sync(writer_vfs.process(), synced));
+  EXPECT_THROW(static_cast<void>(writer.update_memory(make_memory(1, 2))), ProcessKilled);
+  bool inside = false;
+  bool refused = false;
+  std::size_t reads = 0;
+  disk.set_hook([&](const Step& step) {
+    if (inside || step.process != opener_vfs.process()) return StepAction::proceed();
+    if (!refused && step.kind == StepKind::open && step.file.starts_with("ids")) {
+      refused = true;
+      return StepAction::fail(EMFILE);
+    }
+    inside = true;
+    const auto loaded = reader.load_memory(memory_id(1));
+    EXPECT_TRUE(loaded) << "step " << step.index << ": " << loaded.error().message;
+    ++reads;
+    inside = false;
+    return StepAction::proceed();
+  });
+  {
+    auto opener = open(opener_vfs);
+  }
+  disk.set_hook({});
+  EXPECT_TRUE(refused);
+  EXPECT_GT(reads, 50U);
+}
+
+// The page cache can be lost without a reboot (a device that was unplugged): the index's header was on the device, its
+// slots were not, and nothing told.
+TEST(Review, TheIdIndexIsAsDurableAsTheLogThatCouldRebuildIt) {
+  SimDisk disk;
+  {
+    SimVfs vfs(disk);
+    auto engine = open(vfs);
+    for (std::uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+    ASSERT_TRUE(engine.checkpoint());
+  }
+  const Pending pending = disk.pending();
+  Fate fate = Fate::everything_kept(pending);
+  fate.keep_boot_id = true;
+  for (std::size_t i = 0; i < pending.sectors.size(); ++i) {
+    fate.sectors[i] = pending.sectors[i].file.starts_with("ids") && pending.sectors[i].sector < 8;
+  }
+  const auto found = disk.after_power_cut(fate);
+  SimVfs vfs(*found);
+  auto engine = open(vfs);
+  for (std::uint64_t i = 0; i < 10; ++i) EXPECT_TRUE(engine.load_memory(memory_id(i))) << i;
+}
+
+// Redo read and verified the whole batch again for each of its operations: minutes for a large import.
+TEST(Review, RedoOfALargeBatchTakesTimeInProportion) {
+  const auto redo_time = [](std::uint64_t count) {
+    SimDisk disk;
+    SimVfs writer_vfs(disk);
+    Options options = small();
+    options.wal_limit_bytes = std::uint64_t{16} << 20;
+    auto writer = open(writer_vfs, options);
+    std::vector<MemoryNode> nodes;
+    for (std::uint64_t i = 0; i < count; ++i) nodes.push_back(make_memory(i, 1, 300));
+    std::uint64_t log_syncs = 0;
+    disk.set_hook([&](const Step& step) {
+      if (step.kind == StepKind::sync && step.file == "wal.log") ++log_syncs;
+      const bool publishing = step.kind == StepKind::write && step.file == "pages.db" && log_syncs >= 2;
+      return publishing ? StepAction::kill() : StepAction::proceed();
+    });
+    try {
+      EXPECT_TRUE(writer.store_memories(nodes));
+    } catch (const ProcessKilled&) {
+    }
+    disk.set_hook({});
+    SimVfs opener_vfs(disk);
+    const auto begin = steady_clock::now();
+    auto opener = open(opener_vfs, options);
+    const auto took = steady_clock::now() - begin;
+    EXPECT_TRUE(opener.load_memory(memory_id(count - 1)));
+    return took;
+  };
+  EXPECT_LT(redo_time(8'000), seconds(20));  // quadratic: several times that in an unoptimised build
+}
+
+// A holder of the lock whose index could not be mapped asked for the lock once more and waited for itself.
+TEST(Review, AHolderOfTheLockNeverWaitsForItself) {
+  SimDisk disk;
+  SimVfs first(disk);
+  SimVfs second(disk);
+  auto engine = open(first);
+  auto other = open(second);
+  ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
+  ASSERT_TRUE(other.recover());  // moves the id index on
+  disk.set_hook([&](const Step& step) {
+    const bool refuse = step.process == first.process() && step.kind == StepKind::open && step.file.starts_with("ids");
+    return refuse ? StepAction::fail(EMFILE) : StepAction::proceed();
+  });
+  const auto begin = steady_clock::now();
+  const auto stored = engine.store_memory(make_memory(2, 1));
+  disk.set_hook({});
+  EXPECT_FALSE(stored);
+  EXPECT_LT(steady_clock::now() - begin, seconds(1));
+}
+
+// "no_space" promises that nothing changed; a write that is durable but not visible yet must not claim that.
+TEST(Review, AWriteThatIsDurableNeverAnswersNoSpace) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
+  bool logged = false;
+  disk.set_hook([&](const Step& step) {
+    if (step.file == "wal.log" && step.kind == StepKind::sync) logged = true;
+    const bool full = logged && step.file == "pages.db" && step.kind == StepKind::write;
+    return full ? StepAction::fail(ENOSPC) : StepAction::proceed();
+  });
+  const auto stored = engine.store_memory(make_memory(2, 1));
+  disk.set_hook({});
+  ASSERT_FALSE(stored);
+  EXPECT_EQ(stored.error().code, ErrorCode::io_error);
+  ASSERT_TRUE(engine.store_memory(make_memory(3, 1)));
+  EXPECT_TRUE(engine.load_memory(memory_id(2)));  // the next holder completed it
+}
+
+// The id index of the boot before kept the space that the new one needed.
+TEST(Review, AFullDiskAfterARebootCanBeOpened) {
+  SimDisk disk;
+  {
+    SimVfs vfs(disk);
+    auto engine = open(vfs);
+    for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+  }
+  const auto found = disk.after_power_cut(Fate::everything_kept(disk.pending()));
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 30;
+  found->set_capacity(kLarge);
+  found->set_capacity(kLarge - found->free_bytes());
+  SimVfs vfs(*found);
+  const auto engine = EngineAccess::open(vfs, kStorePath, small());
+  EXPECT_TRUE(engine) << engine.error().message;
+}
+
+// Two copies of one store had the same LSNs: a cursor of one missed changes in the other without a word.
+TEST(Review, ACursorOfOneBackupIsRefusedByAnother) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
+  ASSERT_TRUE(engine.backup("/first"));
+  ASSERT_TRUE(engine.store_memory(make_memory(2, 1)));
+  ASSERT_TRUE(engine.backup("/second"));
+  auto first = EngineAccess::open(vfs, "/first", small());
+  auto second = EngineAccess::open(vfs, "/second", small());
+  ASSERT_TRUE(first && second);
+  for (std::uint64_t i = 10; i < 20; ++i) ASSERT_TRUE(first->store_memory(make_memory(i, 1)));
+  for (std::uint64_t i = 30; i < 45; ++i) ASSERT_TRUE(second->store_memory(make_memory(i, 1)));
+  const auto changes = second->changes_since(first->committed_lsn());
+  ASSERT_FALSE(changes);
+  EXPECT_EQ(changes.error().code, ErrorCode::resync_required);
+}
+
+}  // namespace
+}  // namespace mentedb::testing
