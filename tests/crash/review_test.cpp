@@ -302,6 +302,47 @@ TEST(Review, AFullDiskAfterARebootCanBeOpened) {
   EXPECT_TRUE(engine) << engine.error().message;
 }
 
+// R2: a batch whose writer died before its sync is written again and synced before anybody is shown it.
+TEST(Review, ABatchOfADeadWriterIsDurableBeforeItIsShown) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  auto writer = open(writer_vfs);
+  ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
+  disk.set_hook([&](const Step& step) {
+    const bool its_sync = step.process == writer_vfs.process() && step.kind == StepKind::sync && step.file == "wal.log";
+    return its_sync ? StepAction::kill() : StepAction::proceed();
+  });
+  EXPECT_THROW(static_cast<void>(writer.store_memory(make_memory(2, 1))), ProcessKilled);
+  disk.set_hook({});
+  SimVfs opener_vfs(disk);
+  auto opener = open(opener_vfs);
+  ASSERT_TRUE(opener.load_memory(memory_id(2)));
+  const auto found = disk.after_power_cut(Fate::nothing_kept());
+  SimVfs rebooted(*found);
+  EXPECT_TRUE(open(rebooted).load_memory(memory_id(2))) << "it was shown, and is gone (I3)";
+}
+
+// R7: a failed sync leaves pages that look clean and are not on the device; the next checkpoint writes them again.
+TEST(Review, ACheckpointAfterAFailedSyncWritesThePagesAgain) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+  bool failed = false;
+  disk.set_hook([&](const Step& step) {
+    if (failed || step.kind != StepKind::sync || step.file != "pages.db") return StepAction::proceed();
+    failed = true;
+    return StepAction::fail(EIO);
+  });
+  EXPECT_FALSE(engine.checkpoint());
+  disk.set_hook({});
+  ASSERT_TRUE(engine.checkpoint());
+  const auto found = disk.after_power_cut(Fate::nothing_kept());
+  SimVfs rebooted(*found);
+  auto after = open(rebooted);
+  for (std::uint64_t i = 0; i < 5; ++i) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
+}
+
 // Two copies of one store had the same LSNs: a cursor of one missed changes in the other without a word.
 TEST(Review, ACursorOfOneBackupIsRefusedByAnother) {
   SimDisk disk;
