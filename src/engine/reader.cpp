@@ -45,8 +45,10 @@ std::unexpected<Error> damaged(std::uint64_t page) {
 
 }  // namespace
 
-Result<MemoryNode> Store::load(const MemoryId& id) {
-  ReadBuffer buffer;
+// R8, the one place: `look` copies what is on a page and says what it is; that is believed only when the slot and the
+// table are unchanged afterwards. Nothing when no page holds the id.
+template <class Look>
+Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& look) {
   const format::IdHash hash = index_->hash(id);
   std::uint64_t damaged_page = 0;
   for (int spin = 0; spin < kSpins; ++spin) {
@@ -60,57 +62,42 @@ Result<MemoryNode> Store::load(const MemoryId& id) {
     index::Probe probe(**table, hash);
     while (const std::uint64_t page = probe.next_page()) {
       if (!pool_->contains(page)) continue;
-      MENTEDB_TRY_ASSIGN(const auto run, pool_->read_run(page, buffer.get()));
+      MENTEDB_TRY_ASSIGN(const Seen seen, look(page));
       again = !probe.unchanged() || !index_->is_current(**table);  // R8
       if (again) break;
-      if (!run) {
-        damaged_page = page;  // or a neighbour's page that is just being written: look again
-        continue;
-      }
-      if (run->header.type != format::RunType::memory) continue;
-      const auto found = format::decode_node_id(run->payload);
-      if (!found || *found != id) continue;
-      return format::decode_node(run->payload);
-    }
-    if (again || !index_->is_current(**table)) continue;
-    if (damaged_page == 0) return no_memory(id);
-  }
-  if (damaged_page == 0)
-    return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
-  return damaged(damaged_page);
-}
-
-Result<std::optional<Location>> Store::locate(const MemoryId& id) {
-  const format::IdHash hash = index_->hash(id);
-  std::uint64_t damaged_page = 0;
-  for (int spin = 0; spin < kSpins; ++spin) {
-    auto table = index_->current();
-    if (!table) {
-      MENTEDB_TRY(heal(0));
-      continue;
-    }
-    damaged_page = 0;
-    bool again = false;
-    index::Probe probe(**table, hash);
-    while (const std::uint64_t page = probe.next_page()) {
-      if (!pool_->contains(page)) continue;
-      MENTEDB_TRY_ASSIGN(const auto entry, pool_->read_entry(page));
-      again = !probe.unchanged() || !index_->is_current(**table);  // R8
-      if (again) break;
-      if (!entry) {
-        damaged_page = page;
-        continue;
-      }
-      if (format::is_memory(entry->type) && entry->id == id.bytes) return Location{.page = page, .entry = *entry};
+      if (seen == Seen::wanted) return page;
+      if (seen == Seen::damaged) damaged_page = page;  // or a neighbour's page that is just being written: look again
     }
     if (again || !index_->is_current(**table)) continue;
     if (damaged_page == 0) return std::nullopt;
   }
-  if (damaged_page == 0)
-    return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
-  return base::failf(ErrorCode::corruption,
-                     "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify",
-                     damaged_page);
+  if (damaged_page != 0) return damaged(damaged_page);
+  return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
+}
+
+Result<MemoryNode> Store::load(const MemoryId& id) {
+  ReadBuffer buffer;
+  std::optional<pages::RunCopy> run;
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+                       MENTEDB_TRY_ASSIGN(run, pool_->read_run(at, buffer.get()));
+                       if (!run) return Seen::damaged;
+                       if (run->header.type != format::RunType::memory) return Seen::other;
+                       const auto found = format::decode_node_id(run->payload);
+                       return found && *found == id ? Seen::wanted : Seen::other;
+                     }));
+  if (!page) return no_memory(id);
+  return format::decode_node(run->payload);
+}
+
+Result<std::optional<Location>> Store::locate(const MemoryId& id) {
+  std::optional<format::Entry> entry;
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+                       MENTEDB_TRY_ASSIGN(entry, pool_->read_entry(at));
+                       if (!entry) return Seen::damaged;
+                       return format::is_memory(entry->type) && entry->id == id.bytes ? Seen::wanted : Seen::other;
+                     }));
+  if (!page) return std::nullopt;
+  return Location{.page = *page, .entry = *entry};
 }
 
 // One look. `retry` tells damage or a race from an answer.

@@ -139,6 +139,9 @@ class Store {
   Result<void> append_to_log(const wal::Tail& tail, std::span<const std::byte> padded);
   Result<void> sync_pages(Hold& hold);
   std::unexpected<Error> poison(Error error);
+  enum class Seen { wanted, other, damaged };
+  template <class Look>
+  Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, Look&& look);
   Result<Page> read_page_once(std::uint64_t page, bool& retry);
   Result<void> heal(std::uint64_t page);
 
