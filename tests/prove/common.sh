@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the campaigns share. Sourced by tests/prove/NAME/run, which is called from the repository's root as
 #
 #   run --budget slice|full|N|Ns --seed S      or      run --replay LINE
@@ -7,8 +7,7 @@
 # violation is a line "VIOLATION <what> | replay: tools/prove NAME --replay '<line>'".
 set -euo pipefail
 
-# shellcheck disable=SC2034  # the campaign reads them
-budget=slice seed=1 replay=''
+budget=slice seed=1 replay=""  # the campaign reads them
 while (($#)); do
   case $1 in
     --budget) budget=$2 ;;
