@@ -86,6 +86,8 @@ class Salvager {
   std::uint64_t log_seed_ = 0;
   std::unordered_set<std::uint64_t> later_lsns_;  ///< of operations behind log_end_ that left a trace
   std::optional<std::uint64_t> memory_count_;     ///< what the store counted last
+  bool log_is_whole_ = false;    ///< nothing was committed behind log_end_, so that the count is the last one
+  bool pages_are_whole_ = true;  ///< whatever was written to pages.db can be read
   std::vector<std::pair<MemoryNode, Version>> batch_;
   base::AlignedBuffer buffer_;
 };
@@ -161,10 +163,13 @@ std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Ent
   const bool expected = entry && format::is_memory(entry->type);
   if (entry && entry->type == format::EntryType::deleted)
     offer(MemoryId{entry->id}, {.lsn = entry->lsn, .deleted = true});
-  if (expected && (!found || found->bytes != entry->id || run->header.lsn < entry->lsn)) {
+  // A page that something later was written to shows that the entry is old, and not that its memory is lost.
+  const bool entry_is_old = entry && run && run->header.lsn > entry->lsn;
+  if (expected && !entry_is_old && (!found || found->bytes != entry->id || run->header.lsn < entry->lsn)) {
     Version& known = damaged_[MemoryId{entry->id}];
     if (known.lsn <= entry->lsn) known = {.lsn = entry->lsn, .page = page};
   }
+  if (!entry || (expected && !found)) pages_are_whole_ = false;
   if (found) {
     offer(*found, {.lsn = run->header.lsn, .page = page});
     if (!(expected && found->bytes == entry->id && run->header.lsn == entry->lsn) && store_.seed_known()) {
@@ -185,6 +190,7 @@ std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Ent
 
 void Salvager::collect_pages() {
   if (!store_.has_superblock()) report_.notes.push_back(engine::assume_lost_superblock(store_));
+  pages_are_whole_ = store_.has_superblock();
   if (const auto& hint = store_.hint(); hint && (!log_end_ || hint->next_lsn > log_end_->next_lsn))
     memory_count_ = hint->counters.memory_count;
   std::uint64_t run_end = 0;
@@ -202,13 +208,20 @@ void Salvager::compare_with_log_end() {
   if (!log_end_) return;
   std::uint64_t end = log_end_->next_lsn;
   for (const std::uint64_t lsn : later_lsns_) end = std::max(end, lsn + 1);
-  if (const auto& hint = store_.hint(); hint && hint->epoch >= log_end_->epoch) end = std::max(end, hint->next_lsn);
+  const auto& hint = store_.hint();
+  const bool hint_counts = hint && hint->epoch >= log_end_->epoch && hint->next_lsn >= end;
+  if (hint_counts) end = hint->next_lsn;
   const std::uint64_t committed = end - log_end_->next_lsn;
+  log_is_whole_ = committed == 0 && store_.has_pages();
   if (committed == 0) return;
   const std::string place = fmt::format("the log cannot be read here, where operations up to LSN {} were", end - 1);
-  if (later_lsns_.size() >= committed) {
+  // Whoever made the hint had written all of its pages, and what they do not show any more was replaced.
+  const bool in_pages =
+      hint_counts && pages_are_whole_ && store_.contains(std::max<std::uint64_t>(hint->counters.page_count, 1));
+  log_is_whole_ = hint_counts;
+  if (in_pages || later_lsns_.size() >= committed) {
     report_.notes.push_back(
-        fmt::format("wal.log, byte {}: {}; all of them were found elsewhere", log_end_->offset, place));
+        fmt::format("wal.log, byte {}: {}; what they wrote was found elsewhere", log_end_->offset, place));
     return;
   }
   report_.lost.push_back(in_log(log_end_->offset, fmt::format("{}; {} of {} left no trace: replaced later, or lost",
@@ -268,7 +281,10 @@ void Salvager::report_damaged() {
 // The store counted its memories: so many are here, so many are named. Are there more?
 void Salvager::report_missing() {
   const std::uint64_t accounted = report_.memories_saved + memories_lost_;
-  if (memory_count_ && accounted >= *memory_count_) {
+  const bool is_last_count = memory_count_ && (log_is_whole_ || !log_end_);
+  if (!is_last_count)
+    report_.notes.emplace_back("how many memories the store had is not known, so there may have been more");
+  if (is_last_count && accounted >= *memory_count_) {
     if (!doubtful_.empty()) {
       report_.notes.push_back(fmt::format(
           "{} pages and their directory entries do not verify, from page {} on; by the store's own count no "
@@ -278,10 +294,7 @@ void Salvager::report_missing() {
     return;
   }
   report_.lost.insert(report_.lost.end(), doubtful_.begin(), doubtful_.end());
-  if (!memory_count_) {
-    report_.notes.emplace_back("how many memories the store had is not known");
-    return;
-  }
+  if (!memory_count_ || accounted >= *memory_count_) return;
   Problem missing =
       in_log(0, fmt::format("{} memories that the store counted were found nowhere", *memory_count_ - accounted));
   missing.file = std::string(engine::kPagesName);

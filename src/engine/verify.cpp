@@ -132,18 +132,23 @@ void Verifier::check_log() {
   const auto& hint = store_.hint();
   redone_ = hint && *hint == tail_;
   if (redone_) return;
+  const auto behind = store_.log().find_batch_behind(*newest, tail_);
+  if (behind && *behind) {
+    log_known_ = false;
+    problem(
+        store_.log_file(), tail_.offset, 0,
+        fmt::format("a batch is damaged: a complete one follows at byte {}; restore a backup, or run mentedb salvage",
+                    **behind));
+  }
   if (hint && (hint->epoch > tail_.epoch || (hint->epoch == tail_.epoch && hint->next_lsn > tail_.next_lsn))) {
     problem(store_.log_file(), tail_.offset, 0,
             fmt::format("the log ends here although operations up to LSN {} were committed; restore a backup, or run "
                         "mentedb salvage",
                         hint->next_lsn - 1));
-  }
-  const auto behind = store_.log().find_batch_behind(*newest, tail_);
-  if (behind && *behind) {
-    problem(
-        store_.log_file(), tail_.offset, 0,
-        fmt::format("a batch is damaged: a complete one follows at byte {}; restore a backup, or run mentedb salvage",
-                    **behind));
+    // The hint is where the log should end, and whoever made it had finished.
+    tail_ = *hint;
+    log_known_ = true;
+    redone_ = true;
   }
 }
 
