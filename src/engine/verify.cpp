@@ -211,10 +211,10 @@ void Verifier::check_freed(std::uint64_t page, const Entry& entry) {
   const bool says_free = run && run->header.type == format::RunType::free;
   if (entry.type == EntryType::free) {
     // Nothing has to be there. A run that was freed says so itself, and one that was overwritten does not verify.
-    if (!run || says_free) return;
-    page_problem(
-        page, store_.geometry().entry_offset(page), 1,
-        fmt::format("the entry says that the page is free, but a run with LSN {} begins there", run->header.lsn));
+    if (!run || (says_free && run->header.lsn <= entry.lsn)) return;
+    page_problem(page, store_.geometry().entry_offset(page), 1,
+                 fmt::format("the entry of LSN {} says that the page is free, but LSN {} {} there", entry.lsn,
+                             run->header.lsn, says_free ? "freed a run" : "wrote a run"));
   } else if (!says_free || run->header.lsn != entry.lsn) {
     page_problem(page, store_.geometry().page_offset(page), 1,
                  "the directory says that the page was freed, the page does not");

@@ -53,6 +53,7 @@ class DamagedStore {
   const std::filesystem::path& path() const { return store_; }
   std::vector<std::byte> read(const std::filesystem::path& file, std::uint64_t offset, std::size_t size) const;
   const format::Geometry& geometry() const { return geometry_; }
+  std::uint64_t seed() const { return superblock_.seed; }
   std::uint64_t page_count() const { return page_count_; }
   std::uint64_t high_water() const { return high_water_; }
   std::optional<format::Entry> entry(std::uint64_t page) const;

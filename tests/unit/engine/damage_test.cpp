@@ -227,14 +227,21 @@ TEST_F(DamageTest, StalePagesAndEntries) {
         !std::ranges::equal(store->read(store->pages(), entry_at(page), 32), old(entry_at(page), 32));
     const bool other_page =
         !std::ranges::equal(store->read(store->pages(), run_at(page), 1'024), old(run_at(page), 1'024));
+    // Two entries that say no more than "free" are of the same use.
+    const auto bytes = old(entry_at(page), format::kEntryBytes);
+    const auto before =
+        format::decode_entry(std::span<const std::byte, format::kEntryBytes>(bytes), page, store->seed());
+    const auto now = store->entry(page);
+    if (before->type == EntryType::free && now->type == EntryType::free) continue;
     if (other_entry) {
       const auto damage = Damage::overwrite(store->pages(), entry_at(page), old(entry_at(page), 32));
       const auto report = store->verify();
-      EXPECT_FALSE(report.problems.empty()) << "stale entry of page " << page;
-      expect_salvaged(0, "stale entry of page " + std::to_string(page));
+      const bool named = std::ranges::any_of(report.problems, [&](const Problem& p) { return p.page.value == page; });
+      EXPECT_TRUE(named) << "stale entry of page " << page << '\n' << DamagedStore::text(report.problems);
+      if (page % 3 == 0) expect_salvaged(0, "stale entry of page " + std::to_string(page));
       ++checked;
     }
-    const auto entry = store->entry(page);
+    const auto& entry = now;
     if (other_page && entry->type != EntryType::interior && entry->type != EntryType::free) {
       const auto damage = Damage::overwrite(store->pages(), run_at(page), old(run_at(page), 1'024));
       const auto report = store->verify();
@@ -242,7 +249,6 @@ TEST_F(DamageTest, StalePagesAndEntries) {
       EXPECT_EQ(store->salvage().wrong, "") << "stale page " << page;
       ++checked;
     }
-    if (checked > 24) break;
   }
   EXPECT_GT(checked, 10);
 }
