@@ -86,8 +86,8 @@ class Salvager {
   std::uint64_t log_seed_ = 0;
   std::unordered_set<std::uint64_t> later_lsns_;  ///< of operations behind log_end_ that left a trace
   std::optional<std::uint64_t> memory_count_;     ///< what the store counted last
-  bool log_is_whole_ = false;    ///< nothing was committed behind log_end_, so that the count is the last one
-  bool pages_are_whole_ = true;  ///< whatever was written to pages.db can be read
+  bool log_is_whole_ = false;     ///< nothing was committed behind log_end_, so that the count is the last one
+  bool pages_are_whole_ = false;  ///< whatever was written to pages.db can be read
   std::vector<std::pair<MemoryNode, Version>> batch_;
   base::AlignedBuffer buffer_;
 };
@@ -212,13 +212,15 @@ void Salvager::compare_with_log_end() {
   const bool hint_counts = hint && hint->epoch >= log_end_->epoch && hint->next_lsn >= end;
   if (hint_counts) end = hint->next_lsn;
   const std::uint64_t committed = end - log_end_->next_lsn;
-  log_is_whole_ = committed == 0 && store_.has_pages();
+  const auto all_pages_read = [&](const format::Counters& counters) {
+    return pages_are_whole_ && store_.contains(std::max<std::uint64_t>(counters.page_count, 1));
+  };
+  // Without a hint, pages that are all of an earlier time are the witness that the log ends where it seems to.
+  log_is_whole_ = hint_counts || (committed == 0 && all_pages_read(log_end_->counters));
   if (committed == 0) return;
   const std::string place = fmt::format("the log cannot be read here, where operations up to LSN {} were", end - 1);
   // Whoever made the hint had written all of its pages, and what they do not show any more was replaced.
-  const bool in_pages =
-      hint_counts && pages_are_whole_ && store_.contains(std::max<std::uint64_t>(hint->counters.page_count, 1));
-  log_is_whole_ = hint_counts;
+  const bool in_pages = hint_counts && all_pages_read(hint->counters);
   if (in_pages || later_lsns_.size() >= committed) {
     report_.notes.push_back(
         fmt::format("wal.log, byte {}: {}; what they wrote was found elsewhere", log_end_->offset, place));
