@@ -34,7 +34,8 @@ Json stats_json(const Stats& stats) {
           {"redo_operations", stats.redo_operations},
           {"commits", stats.commits},
           {"mapped_bytes", stats.mapped_bytes},
-          {"resident_bytes", stats.resident_bytes}};
+          {"resident_bytes", stats.resident_bytes},
+          {"access_warnings", stats.access_warnings}};
 }
 
 int percent(std::uint64_t part, std::uint64_t whole) {
@@ -64,6 +65,7 @@ void print_stats(const std::string& directory, const Stats& stats) {
     line("recovered", fmt::format("{} that a process which died had left in the log",
                                   counted(stats.redo_operations, "operation", "operations")));
   }
+  for (const std::string& warning : stats.access_warnings) line("warning", printable(warning));
 }
 
 /// One line for --watch in a pipe, and below the table on a terminal: what changed since the last look.

@@ -76,9 +76,10 @@ struct SalvageReport {
 };
 
 /// Writes every readable memory of the damaged store `source` into the new store `destination`, the newest version of
-/// each that pages or log still hold. Needs a readable superblock in pages.db and a wal.log (it may be empty); the
-/// source is only read. Raw pages are not salvaged. Holds the source's lock.
-/// @errors `already_exists` (destination), `not_found`, `corruption` (no readable superblock), `busy`, `no_space`
+/// each that pages or log still hold. Works with what is left: without wal.log, without pages.db (then only what the
+/// log holds), and with a damaged superblock. The source is only read. Raw pages are not salvaged. Holds the source's
+/// lock.
+/// @errors `already_exists` (destination), `not_found`, `incompatible` (another program's files), `busy`, `no_space`
 [[nodiscard]] Result<SalvageReport> salvage(const std::filesystem::path& source,
                                             const std::filesystem::path& destination,
                                             std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));

@@ -70,7 +70,9 @@ Result<bool> Copier::copy_entry(std::uint64_t page, const std::optional<Entry>& 
   if (entry->type == EntryType::interior) return true;  // comes with its head
   if (format::is_free(entry->type)) {
     MENTEDB_TRY(page_file_->write_freed_entries(page, 1, *entry));
-    if (entry->type != EntryType::free) MENTEDB_TRY(page_file_->write_free_header(page, entry->lsn));
+    // Also where the source has none: an earlier pass may have copied a run that has lived on the page meanwhile, and a
+    // deleted memory must not come back when the copy is salvaged some day.
+    MENTEDB_TRY(page_file_->write_free_header(page, entry->lsn));
     return true;
   }
   MENTEDB_TRY_ASSIGN(const auto run, source_.pool().read_run(page, buffer_));

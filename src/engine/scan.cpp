@@ -185,7 +185,8 @@ Result<Stats> Store::stats() {
                .redo_operations = redone_,
                .commits = commits_,
                .mapped_bytes = residency.mapped_bytes,
-               .resident_bytes = residency.resident_bytes};
+               .resident_bytes = residency.resident_bytes,
+               .access_warnings = directory_->access_warnings(file_names(words_->index_number()))};
 }
 
 }  // namespace mentedb::engine

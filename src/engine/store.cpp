@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/error.hpp"
+#include "format/index_format.hpp"
 
 namespace mentedb::engine {
 
@@ -14,6 +15,23 @@ Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options, 
       may_create_(missing == Missing::create && !options.read_only) {}
 
 Store::~Store() = default;
+
+std::vector<std::string> file_names(std::uint64_t index_number) {
+  std::vector<std::string> names{std::string(kLogName), std::string(kPagesName)};
+  if (index_number != 0) names.push_back(format::index_file_name(index_number));
+  return names;
+}
+
+Result<format::Superblock> read_superblock(std::span<const std::byte> block, const std::string& path,
+                                           const format::LogSlot* log_slot) {
+  auto superblock = format::decode_superblock(block, path);
+  const bool foreign = !superblock && superblock.error().code == ErrorCode::incompatible;
+  if (!foreign || log_slot == nullptr || format::says_whose_it_is(block)) return superblock;
+  return base::failf(ErrorCode::corruption,
+                     "the superblock of {} is damaged: magic or version are not those of the log beside it; restore a "
+                     "backup, or run mentedb salvage",
+                     path);
+}
 
 bool Store::is_replaced(const Error& error) {
   return error.code == ErrorCode::incompatible && error.os_error == ESTALE;

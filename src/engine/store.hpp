@@ -38,6 +38,14 @@ namespace mentedb::engine {
 inline constexpr std::string_view kLogName = "wal.log";
 inline constexpr std::string_view kPagesName = "pages.db";
 
+/// The files of a store whose id index has this number (0: none).
+std::vector<std::string> file_names(std::uint64_t index_number);
+
+/// As format::decode_superblock; but beside a log of this version (`log_slot`: its newest header, when there is one) an
+/// unknown magic or version is damage, and not the file of another program or a later version.
+Result<format::Superblock> read_superblock(std::span<const std::byte> block, const std::string& path,
+                                           const format::LogSlot* log_slot);
+
 class Batch;
 
 /// Where an id lives.

@@ -143,7 +143,7 @@ Result<bool> Store::needs_creation() {
                        "the superblock of {} is gone; restore a backup, or run: mentedb salvage --dir '{}' DEST",
                        pages_file_->path(), path_.string());
   }
-  MENTEDB_TRY_ASSIGN(superblock_, format::decode_superblock(bytes, pages_file_->path()));
+  MENTEDB_TRY_ASSIGN(superblock_, read_superblock(bytes, pages_file_->path(), slots.newest()));
   switch (superblock_.state) {
     case StoreState::creating:
       return true;

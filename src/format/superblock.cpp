@@ -25,6 +25,12 @@ void encode_superblock(const Superblock& superblock, std::span<std::byte> block)
   base::write_struct(block, 0, sealed);
 }
 
+bool says_whose_it_is(std::span<const std::byte> block) {
+  if (block.size() < sizeof(Superblock)) return false;
+  const auto superblock = base::read_struct<Superblock>(block);
+  return base::read_struct<std::uint64_t>(block) == kOriginalMagic || superblock.checksum == checksum_of(superblock);
+}
+
 Result<Superblock> decode_superblock(std::span<const std::byte> block, const std::string& path) {
   if (block.size() < sizeof(Superblock)) {
     return base::failf(ErrorCode::corruption,

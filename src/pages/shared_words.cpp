@@ -13,10 +13,10 @@ namespace {
 // different cache lines.
 constexpr std::size_t kHintCheck = 0;
 constexpr std::size_t kHint = 8;
-constexpr std::size_t kCommitted = 128;
+constexpr std::size_t kCommitted = SharedWords::kCommittedOffset;
 constexpr std::size_t kIndexNumber = 136;
-constexpr std::size_t kPageCount = 144;
-constexpr std::size_t kReuseHorizon = 152;
+constexpr std::size_t kPageCount = SharedWords::kPageCountOffset;
+constexpr std::size_t kReuseHorizon = SharedWords::kReuseHorizonOffset;
 constexpr std::size_t kPoisonGeneration = 192;
 constexpr std::size_t kSyncPending = 200;
 constexpr std::size_t kCursor = 208;
@@ -24,8 +24,7 @@ constexpr std::size_t kReleased = 256;
 constexpr std::size_t kLockWaiting = 264;
 constexpr std::size_t kCommitWaiting = 272;
 constexpr std::size_t kSelfTest = 320;
-constexpr std::size_t kGroupLsns = 2048;
-constexpr std::size_t kGroupLsnCount = 256;
+constexpr std::size_t kGroupLsns = SharedWords::kGroupLsnsOffset;
 
 using HintWords = std::array<std::uint64_t, 9>;
 static_assert(sizeof(wal::Tail) == sizeof(HintWords));

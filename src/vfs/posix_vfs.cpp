@@ -41,6 +41,13 @@ int open_at(int directory, const char* name, int flags, mode_t mode = 0) {
   return above_standard_streams(descriptor);
 }
 
+std::unexpected<Error> writable_by_everybody(std::string_view path) {
+  return base::failf(ErrorCode::permission_denied,
+                     "{} can be written by everybody, so its memories could be changed by anyone; "
+                     "run: chmod o-w '{}', or choose a directory of your own",
+                     path, path);
+}
+
 class PosixDirectory final : public Directory {
  public:
   PosixDirectory(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
@@ -53,6 +60,7 @@ class PosixDirectory final : public Directory {
   Result<void> sync() override;
   Result<std::vector<std::string>> list() const override;
   std::optional<std::string> unsupported_reason() const override;
+  std::vector<std::string> access_warnings(std::span<const std::string> names) const override;
 
  private:
   std::string path_of(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
@@ -90,13 +98,17 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
     return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it or choose another directory",
                        path);
   }
+  if ((status.st_mode & S_IWOTH) != 0) {
+    ::close(descriptor);
+    return writable_by_everybody(path);
+  }
   return std::make_unique<PosixFile>(descriptor, path, is_direct);
 }
 
 Result<FileId> PosixDirectory::id_of(std::string_view name) const {
   struct stat status{};
   const std::string path = path_of(name);
-  if (stat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
+  if (lstat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
   return FileId{status.st_dev, status.st_ino};
 }
 
@@ -137,6 +149,43 @@ std::optional<std::string> PosixDirectory::unsupported_reason() const {
   return unsupported_filesystem_reason(static_cast<std::uint32_t>(status.f_type));
 }
 
+// Not refused, since it may be meant: a group of one user is the default on some systems, and root looks after the
+// stores of others.
+std::vector<std::string> PosixDirectory::access_warnings(std::span<const std::string> names) const {
+  std::vector<std::string> warnings;
+  struct stat directory{};
+  if (fstat(descriptor_, &directory) != 0) return warnings;
+  const uid_t user = geteuid();
+  if (directory.st_uid != user && user != 0) {
+    warnings.push_back(
+        fmt::format("{} belongs to user {}, who can replace its files; keep memories in your own directory", path_,
+                    directory.st_uid));
+  }
+  const auto check_group = [&](const struct stat& status, const std::string& path) {
+    if ((status.st_mode & S_IWGRP) == 0) return;
+    warnings.push_back(fmt::format("{} can be written by group {}; unless that is meant, run: chmod g-w '{}'", path,
+                                   status.st_gid, path));
+  };
+  check_group(directory, path_);
+  for (const std::string& name : names) {
+    const std::string path = path_of(name);
+    struct stat status{};
+    if (fstatat(descriptor_, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    check_group(status, path);
+    if (status.st_uid != directory.st_uid && status.st_uid != 0) {
+      warnings.push_back(fmt::format("{} belongs to user {}, the directory to user {}; make them the same with chown",
+                                     path, status.st_uid, directory.st_uid));
+    }
+    if (status.st_nlink > 1) {
+      warnings.push_back(fmt::format(
+          "{} has {} names (hard links), and whoever writes to another one changes the store; use mentedb backup for a "
+          "copy",
+          path, status.st_nlink));
+    }
+  }
+  return warnings;
+}
+
 class PosixVfs final : public Vfs {
  public:
   Result<std::unique_ptr<Directory>> open_directory(const std::filesystem::path& path, bool create) override;
@@ -175,7 +224,9 @@ Result<void> make_directory(const std::filesystem::path& path, bool& made) {
     if (errno == EEXIST) return {};
     return errno_error(errno, "create", path.string());
   }
-  if (chmod(path.c_str(), 0700) != 0) return errno_error(errno, "create", path.string());
+  // Whatever the umask took away; never through a link that somebody has put there meanwhile.
+  if (fchmodat(AT_FDCWD, path.c_str(), 0700, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno_error(errno, "create", path.string());
   return sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
 }
 
@@ -195,12 +246,7 @@ Result<std::unique_ptr<Directory>> PosixVfs::open_directory(const std::filesyste
   auto directory = std::make_unique<PosixDirectory>(descriptor, full.string());
   struct stat status{};
   if (fstat(descriptor, &status) != 0) return errno_error(errno, "look at", full.string());
-  if ((status.st_mode & S_IWOTH) != 0) {
-    return base::failf(ErrorCode::permission_denied,
-                       "{} can be written by everybody, so its memories could be changed by anyone; "
-                       "run: chmod o-w '{}', or choose a directory of your own",
-                       full.string(), full.string());
-  }
+  if ((status.st_mode & S_IWOTH) != 0) return writable_by_everybody(full.string());
   return directory;
 }
 

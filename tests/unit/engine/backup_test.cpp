@@ -113,6 +113,7 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
     steps = clone->step_count() - begin;
   }
   int refused = 0;
+  int killed = 0;
   for (std::uint64_t at = 1; at < steps; at += 1 + steps / 60) {
     const auto clone = disk.clone();
     {
@@ -120,7 +121,11 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
       auto engine = must(EngineAccess::open(process, kDirectory, {}));
       clone->set_hook(
           [left = at](const Step&) mutable { return left-- == 0 ? StepAction::kill() : StepAction::proceed(); });
-      EXPECT_THROW(static_cast<void>(engine.backup("/copy")), mentedb::testing::ProcessKilled);
+      try {
+        static_cast<void>(engine.backup("/copy"));
+      } catch (const mentedb::testing::ProcessKilled&) {
+        ++killed;
+      }  // a kill while the lock is given back does not come through: that runs in destructors, too
       clone->set_hook({});
     }
     SimVfs next(*clone);
@@ -136,6 +141,7 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
     EXPECT_EQ(found, 65U) << "killed before step " << at << " of " << steps;
   }
   EXPECT_GT(refused, 10);
+  EXPECT_GT(killed, 30);
 }
 
 TEST_F(BackupTest, AnUnfinishedOneNamesTheRemedy) {
@@ -169,11 +175,12 @@ TEST_F(BackupTest, WritesDuringTheBackupAreInItOrNot) {
   fill(engine);
   auto writer = open();
   int written = 0;
+  int copies = 0;
   bool inside = false;
   std::vector<MemoryNode> before;
   disk.set_hook([&](const Step& step) {
     // Each tenth read of an entry another memory moves under the copier's feet; under the lock nobody may.
-    if (inside || step.kind != StepKind::copy || written >= 30 || step.index % 10 != 0) return StepAction::proceed();
+    if (inside || step.kind != StepKind::copy || written >= 30 || ++copies % 10 != 0) return StepAction::proceed();
     inside = true;
     Options impatient;
     if (writer.update_memory(

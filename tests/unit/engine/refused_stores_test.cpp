@@ -68,6 +68,9 @@ TEST_F(RefusedStoresTest, TheOriginalEnginesFiles) {
 TEST_F(RefusedStoresTest, FilesOfAnotherProgram) {
   std::vector<std::byte> bytes(100'000, std::byte{'S'});
   disk.install(kPages, bytes);
+  // Beside a log of ours it is our file, and damaged: the remedy is another one.
+  expect_refused(ErrorCode::corruption, "the superblock of /db/pages.db is damaged");
+  disk.install(kLog, bytes);
   expect_refused(ErrorCode::incompatible, "pages.db is not a MenteDB file");
   disk.erase(kPages);
   disk.install(kLog, bytes);
