@@ -166,7 +166,10 @@ Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Oper
   const auto note = [&missing](std::size_t operation, bool was_missing) {
     if (was_missing && !missing.empty()) missing[operation] = true;
   };
-  if (mode != ApplyMode::count_only) file_.prepare(plan.max_run_pages());
+  if (mode != ApplyMode::count_only) {
+    file_.prepare(plan.max_run_pages());
+    if (mode != ApplyMode::commit) MENTEDB_TRY(words_.make_writable());  // a commit has just done so
+  }
   for (const std::size_t i : plan.puts()) {
     MENTEDB_TRY_ASSIGN(const bool was_missing, put(operations[i], i, payload, mode));
     note(i, was_missing);
