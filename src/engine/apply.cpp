@@ -80,10 +80,10 @@ void ApplyPlan::plan_index(std::span<const Operation> operations) {
     if (format::is_memory_put(header.type)) {
       if (found != live.end() && found->second == i) index_sets_.push_back(i);
     } else if (header.memory_id != UuidBytes{}) {
-      // A memory that moved and was deleted afterwards may still have its slot from before the move.
-      const bool dead = found == live.end();
-      const bool elsewhere = !dead && operations[found->second].header.page != header.page;
-      if (dead || (elsewhere && header.type == OperationType::remove)) index_erases_.push_back(i);
+      // A memory that moved or was deleted may still have its slot from before: an index that is as old as the last
+      // checkpoint leads to a page that is somebody else's by now, and `set` does not recognise it as the id's.
+      const bool lives_there = found != live.end() && operations[found->second].header.page == header.page;
+      if (!lives_there) index_erases_.push_back(i);
     }
   }
 }
@@ -166,7 +166,10 @@ Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Oper
   const auto note = [&missing](std::size_t operation, bool was_missing) {
     if (was_missing && !missing.empty()) missing[operation] = true;
   };
-  if (mode != ApplyMode::count_only) file_.prepare(plan.max_run_pages());
+  if (mode != ApplyMode::count_only) {
+    file_.prepare(plan.max_run_pages());
+    if (mode != ApplyMode::commit) MENTEDB_TRY(words_.make_writable());  // a commit has just done so
+  }
   for (const std::size_t i : plan.puts()) {
     MENTEDB_TRY_ASSIGN(const bool was_missing, put(operations[i], i, payload, mode));
     note(i, was_missing);

@@ -232,6 +232,13 @@ Result<void> Batch::write_raw(PageId page, std::span<const std::byte> data) {
   return {};
 }
 
+std::vector<MemoryId> Batch::changed_ids() const {
+  std::vector<MemoryId> ids;
+  ids.reserve(ids_.size());
+  for (const auto& [id, page] : ids_) ids.push_back(id);
+  return ids;
+}
+
 Batch::Mark Batch::mark() const {
   return {.operations = operations_.size(),
           .bytes = bytes_,

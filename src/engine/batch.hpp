@@ -59,6 +59,7 @@ class Batch {
   // For commit.
 
   std::uint64_t new_ids() const { return new_ids_; }
+  std::vector<MemoryId> changed_ids() const;
   const format::Counters& counters() const { return counters_; }
   /// The finished file image, padded to whole blocks, for this place in the log.
   std::span<const std::byte> seal(const wal::Tail& tail, std::uint64_t seed);

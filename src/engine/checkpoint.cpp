@@ -47,7 +47,7 @@ Result<void> Store::checkpoint(Hold& hold) {
                         .next_lsn = slot_.start_lsn,
                         .previous_checksum = slot_.checksum,
                         .counters = slot_.counters};
-  publish(hold.tail);
+  MENTEDB_TRY(publish(hold.tail));
   ++checkpoints_;
   return {};
 }

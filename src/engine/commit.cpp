@@ -17,7 +17,9 @@ Result<void> Store::make_log_room(Hold& hold, std::uint64_t padded_bytes) {
   if (needed <= log_->known_capacity_bytes()) return {};
   MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log_->capacity_bytes());
   if (needed <= capacity) return {};
-  return log_->grow(std::max(needed, std::min(2 * capacity, limit)));
+  auto grown = log_->grow(std::max(needed, std::min(2 * capacity, limit)));
+  if (!grown) words_->doubt_pages();
+  return grown;
 }
 
 Result<void> Store::append_to_log(const wal::Tail& tail, std::span<const std::byte> padded) {
@@ -42,6 +44,7 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   const ApplyPlan plan(operations, batch.overlapping());
   page_file_->prepare(plan.max_run_pages());
   MENTEDB_TRY(index_->reserve(batch.new_ids(), tail.counters.page_count, batch.counters().memory_count));
+  MENTEDB_TRY(index_->make_writable(batch.changed_ids()));
   const auto image = batch.seal(tail, slot_.seed);
   const auto header = base::read_struct<format::BatchHeader>(image);
   // What no reader would believe is not acknowledged: counters that a damaged directory led astray.
@@ -58,22 +61,26 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
 
   MENTEDB_TRY(append_to_log(tail, image));  // durable from here on; upholds I1
 
-  // Not before the batch is durable: one that is given up would have to take pages away from readers again.
-  words_->publish_page_count(next.counters.page_count);
-  words_->raise_reuse_horizon(next.counters.reuse_horizon);
   const PayloadSource payload = [&operations](std::size_t i) -> Result<std::span<const std::byte>> {
     return operations[i].payload;
   };
-  auto applied = applier_->apply(plan, operations, payload, ApplyMode::commit);
-  if (!applied) applied = applier_->apply(plan, operations, payload, ApplyMode::redo);  // R10: once more
-  if (!applied) {
-    Error error = std::move(applied).error();
+  const auto show = [&](ApplyMode mode) -> Result<void> {
+    MENTEDB_TRY(words_->make_writable());
+    // Not before the batch is durable: one that is given up would have to take pages away from readers again.
+    words_->publish_page_count(next.counters.page_count);
+    words_->raise_reuse_horizon(next.counters.reuse_horizon);
+    MENTEDB_TRY(applier_->apply(plan, operations, payload, mode));
+    return publish(next);
+  };
+  auto shown = show(ApplyMode::commit);
+  if (!shown) shown = show(ApplyMode::redo);  // R10: once more
+  if (!shown) {
+    Error error = std::move(shown).error();
     error.code = ErrorCode::io_error;
     error.message = fmt::format(
         "durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
     return std::unexpected(std::move(error));
   }
-  publish(next);
   hold.tail = next;
   ++commits_;
   return check_files();  // R11: not acknowledged when it went into files that somebody has replaced

@@ -111,10 +111,12 @@ Result<void> Store::adopt_last_batch(const format::LogSlot& slot, const wal::Wal
   return log_->adopt(end.last_batch_offset, end.last_batch_bytes, slot.seed);
 }
 
-void Store::publish(const wal::Tail& tail) {
+Result<void> Store::publish(const wal::Tail& tail) {
+  MENTEDB_TRY(words_->make_writable());
   words_->raise_reuse_horizon(tail.counters.reuse_horizon);
   words_->publish_committed_lsn(tail.next_lsn - 1);
   words_->publish_hint(tail);
+  return {};
 }
 
 Result<Store::Recovered> Store::redo(Redo how) {
@@ -145,12 +147,14 @@ Result<Store::Recovered> Store::redo(Redo how) {
   if (check_only) {
     words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
   } else if (words_->page_count() < end.tail.counters.page_count) {
+    MENTEDB_TRY(words_->make_writable());
     words_->publish_page_count(end.tail.counters.page_count);
   }
   const bool proven = hint && *hint == end.tail;
   if (!proven) MENTEDB_TRY(check_log_is_whole(slots, end, hint));
   // Not earlier: a hint that proves damage has to be there for the next opener, too.
   if (!check_only) {
+    MENTEDB_TRY(words_->make_writable());
     words_->invalidate_hint();
     words_->publish_page_count(end.tail.counters.page_count);
     words_->raise_reuse_horizon(end.tail.counters.reuse_horizon);
@@ -178,7 +182,7 @@ Result<Store::Recovered> Store::redo(Redo how) {
     missing = applier_->apply(plan, logged.operations, payloads, mode, rebuild);
   if (!missing) return std::unexpected(missing.error());
   if (!check_only) {
-    publish(end.tail);
+    MENTEDB_TRY(publish(end.tail));
     redone_ += *missing;
   }
   return Recovered{.tail = end.tail, .missing = *missing};

@@ -57,13 +57,14 @@ Result<Store::Hold> Store::acquire(std::chrono::milliseconds timeout) {
   Hold hold;
   MENTEDB_TRY_ASSIGN(hold.lock, lock_->acquire(timeout));
   MENTEDB_TRY(check_files());  // R11
-  if (words_->poison_generation() != poison_generation_) {
+  if (poisoned_ || words_->poison_generation() != poison_generation_) {
     return base::failf(
         ErrorCode::poisoned,
         "a write to {} failed, so what is on the disk has to be read again: close this engine and open the "
         "store again; everything acknowledged is kept",
         log_->path());
   }
+  if (!options_.read_only) MENTEDB_TRY(words_->make_writable());
   MENTEDB_TRY_ASSIGN(hold.tail, tail_from_hint());
   highest_next_lsn_ = std::max(highest_next_lsn_, hold.tail.next_lsn);
   // Whoever holds the lock looks ids up and must not have to wait for it again.
@@ -96,7 +97,9 @@ Result<wal::Tail> Store::tail_from_hint() {
 }
 
 std::unexpected<Error> Store::poison(Error error) {
-  words_->raise_poison_generation();
+  poisoned_ = true;  // also when a file system that shut down lets nobody be told
+  if (words_->make_writable()) words_->raise_poison_generation();
+  words_->doubt_pages();
   error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
   return std::unexpected(std::move(error));
 }

@@ -141,7 +141,7 @@ class Store {
   Result<std::uint64_t> highest_lsn_in_pages(std::uint64_t page_count);
   Result<void> adopt_last_batch(const format::LogSlot& slot, const wal::WalkEnd& end);
   Result<wal::Tail> tail_from_hint();
-  void publish(const wal::Tail& tail);
+  Result<void> publish(const wal::Tail& tail);
 
   Result<void> make_log_room(Hold& hold, std::uint64_t padded_bytes);
   Result<void> append_to_log(const wal::Tail& tail, std::span<const std::byte> padded);
@@ -173,6 +173,7 @@ class Store {
   std::unique_ptr<wal::Log> log_;
   format::LogSlot slot_{};               ///< of the newest epoch this engine knows; guarded by the lock
   std::uint64_t poison_generation_ = 0;  ///< at open
+  bool poisoned_ = false;                ///< by this engine; guarded by the lock
   std::uint64_t highest_next_lsn_ = 0;   ///< guarded by the lock
   std::atomic<std::uint64_t> write_back_mark_{0};
   std::atomic<std::uint64_t> redone_{0};

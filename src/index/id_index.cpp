@@ -37,6 +37,29 @@ std::uint64_t Probe::next_page() {
   return 0;
 }
 
+Result<void> Table::store(std::uint64_t position, std::uint64_t slot) {
+  const std::uint64_t offset = format::kIndexSlotsOffset + 8 * (position & mask_);
+  MENTEDB_TRY(mapping_->make_writable(offset, sizeof(slot)));
+  mapping_->store(offset, slot);
+  return {};
+}
+
+Result<void> Table::set_used(std::uint64_t used) {
+  MENTEDB_TRY(mapping_->make_writable(format::kIndexUsedOffset, sizeof(used)));
+  mapping_->store(format::kIndexUsedOffset, used);
+  return {};
+}
+
+Result<void> Table::make_writable(std::uint64_t position) {
+  std::uint64_t length = 1;
+  while (length < slot_count() && load(position + length - 1) != format::kEmptySlot) ++length;
+  const std::uint64_t first = position & mask_;
+  const std::uint64_t until_end = std::min(length, slot_count() - first);
+  MENTEDB_TRY(mapping_->make_writable(format::kIndexSlotsOffset + 8 * first, 8 * until_end));
+  if (length == until_end) return {};
+  return mapping_->make_writable(format::kIndexSlotsOffset, 8 * (length - until_end));
+}
+
 IdIndex::IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool,
                  const Identity& identity, bool writable)
     : directory_(directory), words_(words), pool_(pool), identity_(identity), writable_(writable) {}
@@ -168,7 +191,7 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
       removed |= directory_.remove(name).has_value();
     }
   }
-  if (removed) static_cast<void>(directory_.sync());  // only then is the space free
+  if (removed && !directory_.sync()) words_.doubt_pages();  // only after it is the space free
   MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
   const std::uint64_t old = words_.index_number();
   const std::string name = format::index_file_name(number);
@@ -177,7 +200,11 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
       MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::create, false));
       // Written, not only reserved: a store through the mapping must never find the disk full.
       MENTEDB_TRY(file->write_at(format::kIndexSlotsOffset, std::as_bytes(std::span(*slots))));
-      MENTEDB_TRY(file->sync());  // a header on the disk says that the slots are there
+      // A header on the disk says that the slots are there.
+      if (auto synced = file->sync(); !synced) {
+        words_.doubt_pages();
+        return std::unexpected(std::move(synced).error());
+      }
       std::array<std::byte, base::kBlockBytes> block{};
       base::write_struct(block, format::kIndexUsedOffset, used);
       format::encode_index_header({.checksum = 0,
@@ -205,6 +232,10 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
     static_cast<void>(directory_.remove(name));
     return std::unexpected(table.error());
   }
+  if (auto writable = words_.make_writable(); !writable) {
+    static_cast<void>(directory_.remove(name));
+    return std::unexpected(std::move(writable).error());
+  }
   adopt(std::move(*table));
   words_.publish_index_number(number);
   if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // may be gone already
@@ -222,6 +253,14 @@ Result<void> IdIndex::sync() {
   return const_cast<Table&>(*table).sync();
 }
 
+Result<void> IdIndex::make_writable(std::span<const MemoryId> ids) {
+  MENTEDB_TRY_ASSIGN(const Table* const table, current());
+  Table& writable = const_cast<Table&>(*table);
+  if (!ids.empty()) MENTEDB_TRY(writable.set_used(table->used()));
+  for (const MemoryId& id : ids) MENTEDB_TRY(writable.make_writable(hash(id).start));
+  return {};
+}
+
 Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
   MENTEDB_TRY_ASSIGN(const Table* const table, current());
   Table& writable = const_cast<Table&>(*table);
@@ -232,15 +271,15 @@ Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
     if (slot == wanted) return false;
     if (slot == format::kEmptySlot) {
       if (!has_slack(table->used(), table->slot_count())) break;
-      writable.set_used(table->used() + 1);
-      writable.store(hashed.start + i, wanted);
+      MENTEDB_TRY(writable.set_used(table->used() + 1));
+      MENTEDB_TRY(writable.store(hashed.start + i, wanted));
       return true;
     }
     const std::uint64_t other = format::slot_page(slot);
     if (format::slot_fingerprint(slot) != hashed.fingerprint || !pool_.contains(other)) continue;
     MENTEDB_TRY_ASSIGN(const auto entry, pool_.read_entry(other));
     if (!entry || entry->id != id.bytes) continue;
-    writable.store(hashed.start + i, wanted);
+    MENTEDB_TRY(writable.store(hashed.start + i, wanted));
     return true;
   }
   return base::fail(ErrorCode::capacity_exceeded, "the id index is full; run: mentedb recover");
@@ -254,7 +293,7 @@ Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
     const std::uint64_t slot = table->load(hashed.start + i);
     if (slot == format::kEmptySlot) return false;
     if (slot != wanted) continue;
-    const_cast<Table&>(*table).store(hashed.start + i, format::kTombstoneSlot);
+    MENTEDB_TRY(const_cast<Table&>(*table).store(hashed.start + i, format::kTombstoneSlot));
     return true;
   }
   return false;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <mentedb/error.hpp>
@@ -45,12 +46,13 @@ class Table {
   std::uint64_t load(std::uint64_t position) const {
     return mapping_ ? mapping_->load(format::kIndexSlotsOffset + 8 * (position & mask_)) : memory_[position & mask_];
   }
-  void store(std::uint64_t position, std::uint64_t slot) {
-    mapping_->store(format::kIndexSlotsOffset + 8 * (position & mask_), slot);
-  }
+  /// @errors as vfs::Mapping::make_writable
+  Result<void> store(std::uint64_t position, std::uint64_t slot);
   std::uint64_t used() const { return mapping_ ? mapping_->load(format::kIndexUsedOffset) : 0; }
   Result<void> sync() { return file_ ? file_->sync() : Result<void>{}; }
-  void set_used(std::uint64_t used) { mapping_->store(format::kIndexUsedOffset, used); }
+  Result<void> set_used(std::uint64_t used);
+  /// Slots from `position` to the next that is empty: all that `set` and `erase` of an id may store to.
+  Result<void> make_writable(std::uint64_t position);
 
  private:
   std::uint64_t number_;
@@ -104,6 +106,9 @@ class IdIndex {
   Result<void> rebuild(std::uint64_t page_count, std::uint64_t memory_count);
   /// Makes sure that `more` ids fit; decided before the log append, so that publishing cannot fail.
   Result<void> reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t memory_count);
+  /// Finds out whether the ids' slots can be stored to; before the log append, so that publishing does not fail.
+  /// @errors as vfs::Mapping::make_writable
+  Result<void> make_writable(std::span<const MemoryId> ids);
   /// Points the id to the page: replaces its slot or takes a free one. True when something changed.
   /// @errors `capacity_exceeded` without a reservation: rebuild
   Result<bool> set(const MemoryId& id, std::uint64_t page);

@@ -67,7 +67,7 @@ void SharedWords::publish_committed_lsn(std::uint64_t lsn) {
 }
 
 void SharedWords::wait_for_commit(std::uint64_t seen, std::chrono::microseconds timeout, bool may_write) {
-  if (may_write) mapping_->store(kCommitWaiting, 1);
+  if (may_write && make_writable()) mapping_->store(kCommitWaiting, 1);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const std::uint64_t word = mapping_->load(kCommitted);
   if (std::max(word, floor_committed_lsn_.load()) != seen) return;
@@ -85,6 +85,9 @@ void SharedWords::raise_poison_generation() { mapping_->store(kPoisonGeneration,
 
 bool SharedWords::sync_pending() const { return mapping_->load(kSyncPending) != 0; }
 void SharedWords::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
+void SharedWords::doubt_pages() {
+  if (make_writable()) set_sync_pending(true);
+}
 
 std::uint64_t SharedWords::reuse_horizon() const {
   return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_.load());
@@ -106,6 +109,7 @@ void SharedWords::raise_group_lsn(std::uint64_t group, std::uint64_t lsn) {
 
 std::uint64_t SharedWords::released_count() const { return mapping_->load(kReleased); }
 void SharedWords::announce_lock_waiter() {
+  if (!make_writable()) return;  // nobody wakes us then: waits are short
   mapping_->store(kLockWaiting, 1);
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
@@ -114,7 +118,7 @@ void SharedWords::wait_for_release(std::uint64_t seen, std::chrono::microseconds
 }
 bool SharedWords::publish_release() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (mapping_->load(kLockWaiting) == 0) return false;
+  if (mapping_->load(kLockWaiting) == 0 || !make_writable()) return false;
   mapping_->store(kLockWaiting, 0);
   mapping_->store(kReleased, released_count() + 1);
   mapping_->wake(kReleased);

@@ -33,6 +33,10 @@ class SharedWords {
  public:
   SharedWords(std::unique_ptr<vfs::Mapping> mapping, std::uint64_t seed);
 
+  /// Before anything is stored, and again after waiting for the disk: see vfs::Mapping::make_writable. The waiters'
+  /// part below sees to that itself, and does without the word when it cannot be written.
+  Result<void> make_writable() { return mapping_->make_writable(0, mapping_->size_bytes()); }
+
   std::optional<wal::Tail> hint() const;
   void invalidate_hint();
   void publish_hint(const wal::Tail& tail);
@@ -52,6 +56,9 @@ class SharedWords {
   void raise_poison_generation();
   bool sync_pending() const;
   void set_sync_pending(bool pending);
+  /// R7 for a failed sync of another file: the device may have lost what it had not made durable yet, and pages.db was
+  /// written back to the same device. Does nothing when the words cannot be written any more.
+  void doubt_pages();
   std::uint64_t reuse_horizon() const;
   void raise_reuse_horizon(std::uint64_t lsn);
   std::uint64_t cursor() const;

@@ -10,6 +10,7 @@
 
 #include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,10 +22,21 @@ namespace {
 
 #ifndef MADV_POPULATE_READ
 constexpr int kPopulateRead = 22;
+constexpr int kPopulateWrite = 23;
 #else
 constexpr int kPopulateRead = MADV_POPULATE_READ;
+constexpr int kPopulateWrite = MADV_POPULATE_WRITE;
 #endif
 constexpr std::size_t kPageBytes = 4096;
+
+// What a page fault ran into: the kernel only says that there would have been a SIGBUS.
+int reason_of_a_failed_fault(const std::string& path) {
+  constexpr std::uint64_t kLittleBytes = std::uint64_t{1} << 20;
+  struct statvfs status{};
+  if (statvfs(path.c_str(), &status) != 0) return EIO;
+  if ((status.f_flag & ST_RDONLY) != 0) return EROFS;
+  return status.f_bavail * status.f_frsize < kLittleBytes ? ENOSPC : EIO;
+}
 
 }  // namespace
 
@@ -34,17 +46,26 @@ PosixMapping::PosixMapping(std::byte* data, std::size_t size_bytes, bool writabl
 PosixMapping::~PosixMapping() { munmap(data_, size_bytes()); }
 
 Result<void> PosixMapping::populate(std::size_t offset, std::size_t length) {
+  if (advise(offset, length, kPopulateRead)) return {};
+  // EFAULT stands for what would have been SIGBUS: a sector that cannot be read or a file cut short.
+  return errno_error(errno == EFAULT ? EIO : errno, "read", path_);
+}
+
+Result<void> PosixMapping::make_writable(std::size_t offset, std::size_t length) {
+  MENTEDB_ASSERT(writable_);
+  if (advise(offset, length, kPopulateWrite)) return {};
+  return errno_error(errno == EFAULT ? reason_of_a_failed_fault(path_) : errno, "write", path_);
+}
+
+bool PosixMapping::advise(std::size_t offset, std::size_t length, int advice) const {
   MENTEDB_ASSERT(offset <= size_bytes() && length <= size_bytes() - offset);
   const std::size_t begin = offset / kPageBytes * kPageBytes;
   const std::size_t end = offset + length;
-  while (madvise(data_ + begin, end - begin, kPopulateRead) != 0) {
+  while (madvise(data_ + begin, end - begin, advice) != 0) {
     if (errno == EINTR || errno == EAGAIN) continue;
-    if (errno == EINVAL) return {};  // Linux before 5.14 has no such check; a bad sector is then SIGBUS
-    // EFAULT stands for what would have been SIGBUS: a sector that cannot be read or a file cut short.
-    const int error = errno == EFAULT ? EIO : errno;
-    return errno_error(error, "read", path_);
+    return errno == EINVAL;  // Linux before 5.14 has no such check: what cannot be read or written is then SIGBUS
   }
-  return {};
+  return true;
 }
 
 void PosixMapping::copy(std::size_t offset, std::span<std::byte> out) const {

@@ -13,6 +13,7 @@ class PosixMapping final : public Mapping {
   ~PosixMapping() override;
 
   Result<void> populate(std::size_t offset, std::size_t length) override;
+  Result<void> make_writable(std::size_t offset, std::size_t length) override;
   void copy(std::size_t offset, std::span<std::byte> out) const override;
   std::uint64_t load(std::size_t offset) const override;
   void store(std::size_t offset, std::uint64_t value) override;
@@ -21,6 +22,7 @@ class PosixMapping final : public Mapping {
   std::uint64_t resident_bytes(std::size_t length) const override;
 
  private:
+  bool advise(std::size_t offset, std::size_t length, int advice) const;
   std::uint64_t* word(std::size_t offset) const;
 
   std::byte* data_;

@@ -8,6 +8,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -48,6 +50,16 @@ std::unexpected<Error> writable_by_everybody(std::string_view path) {
                      path, path);
 }
 
+// Copy-on-write file systems (btrfs) overwrite this file in place: then a write to space that the file has needs no new
+// space, on a full disk neither, and direct I/O is not redirected through the page cache. Everything in a store carries
+// its own checksum. Only possible while the file is empty; elsewhere it is refused or means nothing.
+void turn_off_copy_on_write(int descriptor) {
+  int flags = 0;
+  if (ioctl(descriptor, FS_IOC_GETFLAGS, &flags) != 0 || (flags & FS_NOCOW_FL) != 0) return;
+  flags |= FS_NOCOW_FL;
+  ioctl(descriptor, FS_IOC_SETFLAGS, &flags);
+}
+
 class PosixDirectory final : public Directory {
  public:
   PosixDirectory(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
@@ -77,7 +89,10 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   int descriptor = -1;
   if (mode == OpenMode::create) {
     descriptor = open_at(descriptor_, file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
-    if (descriptor >= 0) fchmod(descriptor, 0600);  // whatever the umask took away
+    if (descriptor >= 0) {
+      fchmod(descriptor, 0600);  // whatever the umask took away
+      turn_off_copy_on_write(descriptor);
+    }
     if (descriptor < 0 && errno != EEXIST) return errno_error(errno, "create", path);
     if (descriptor >= 0 && direct) {
       ::close(descriptor);  // opened again below, with O_DIRECT where it is taken

@@ -45,6 +45,11 @@ class Mapping {
   /// First touch of a range: brings it into memory and reports a bad sector as `io_error` (EIO, EFAULT) where a
   /// plain load would raise SIGBUS.
   [[nodiscard]] virtual Result<void> populate(std::size_t offset, std::size_t length) = 0;
+  /// To be called shortly before `store`: brings the range into memory, ready to be stored to, and reports as an error
+  /// what a store would raise as SIGBUS: a copy-on-write file system that is full, or one that shut down after an I/O
+  /// error. The kernel may write the range back and protect it again, so the answer is good for moments only.
+  /// @errors `no_space`, `io_error`, `read_only`
+  [[nodiscard]] virtual Result<void> make_writable(std::size_t offset, std::size_t length);
   /// Copies bytes that others may be writing: the copy may be torn, the caller validates it.
   virtual void copy(std::size_t offset, std::span<std::byte> out) const = 0;
   /// Atomic load (acquire) of an aligned word.
@@ -64,6 +69,9 @@ class Mapping {
  private:
   std::size_t size_bytes_;
 };
+
+/// Memory that is always writable.
+inline Result<void> Mapping::make_writable(std::size_t /*offset*/, std::size_t /*length*/) { return {}; }
 
 class File {
  public:

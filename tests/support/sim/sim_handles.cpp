@@ -281,6 +281,13 @@ Result<void> SimMapping::populate(std::size_t offset, std::size_t length) {
   return {};
 }
 
+// The simulated file system overwrites in place; the call can fail all the same, as any step.
+Result<void> SimMapping::make_writable(std::size_t offset, std::size_t length) {
+  const Verdict verdict = begin(StepKind::make_writable, offset, length);
+  if (!verdict.proceeds()) return std::unexpected(verdict.error(open_->file->name(), "write"));
+  return {};
+}
+
 void SimMapping::copy(std::size_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
   do {

@@ -15,6 +15,7 @@ class SimMapping final : public vfs::Mapping {
       : Mapping(length), open_(std::move(open)), offset_(offset), writable_(writable) {}
 
   Result<void> populate(std::size_t offset, std::size_t length) override;
+  Result<void> make_writable(std::size_t offset, std::size_t length) override;
   void copy(std::size_t offset, std::span<std::byte> out) const override;
   std::uint64_t load(std::size_t offset) const override;
   void store(std::size_t offset, std::uint64_t value) override;

@@ -46,7 +46,7 @@ constexpr std::uint32_t kMaxCallsWhileDead = 1'000'000;
 }  // namespace
 
 std::string_view to_string(StepKind kind) {
-  static constexpr std::array<std::string_view, 29> kNames = {"open_directory",
+  static constexpr std::array<std::string_view, 30> kNames = {"open_directory",
                                                               "create_directory",
                                                               "open",
                                                               "id_of",
@@ -67,6 +67,7 @@ std::string_view to_string(StepKind kind) {
                                                               "lock_holder",
                                                               "map",
                                                               "populate",
+                                                              "make_writable",
                                                               "copy",
                                                               "copy_slice",
                                                               "load",

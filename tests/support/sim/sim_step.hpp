@@ -36,6 +36,7 @@ enum class StepKind : std::uint8_t {
   lock_holder,
   map,
   populate,
+  make_writable,
   copy,
   copy_slice,  ///< a further part of a Mapping::copy
   load,

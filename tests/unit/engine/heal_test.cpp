@@ -124,6 +124,29 @@ TEST_F(HealTest, TheIdIndexByOpenAndRecover) {
   expect_clean();
 }
 
+// A device is unplugged and comes back to the same boot: the index is what the last checkpoint made durable, and is not
+// thrown away. Redo pointed the ids to their new pages and left the old slots, when the pages they led to were somebody
+// else's by then: tools/prove disks found "slots of the id index lead to pages that hold no memory".
+TEST_F(HealTest, TheIdIndexThatIsAsOldAsTheCheckpoint) {
+  must(engine.checkpoint());
+  const std::string path = "/db/ids-" + std::to_string(must(engine.stats()).index_number) + ".idx";
+  const auto old_index = disk.content(path);
+  const std::uint64_t old_page = must(engine.find(memory_id(1))).value;
+  // Until a page of the first memory is another's: then only the slot's page tells that it is out of date.
+  std::uint64_t newcomer = 100;
+  for (bool reused = false; !reused; ++newcomer) {
+    must(engine.update_memory(memory(1, std::to_string(newcomer))));
+    reused = must(engine.store_memory(memory(newcomer))).value == old_page;
+    ASSERT_LT(newcomer, 2'000U);
+  }
+  ASSERT_NE(must(engine.find(memory_id(1))).value, old_page);
+  must(engine.delete_memory(memory_id(newcomer - 1)));
+  disk.damage(path, 0, old_index);
+  engine = open();
+  expect_clean();
+  EXPECT_EQ(must(engine.load_memory(memory_id(1))).content, std::to_string(newcomer - 1));
+}
+
 TEST_F(HealTest, WhatTheLogNoLongerHasIsCorruptionWithItsPlace) {
   must(engine.checkpoint());
   const PageId page = must(engine.find(memory_id(5)));
