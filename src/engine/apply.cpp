@@ -80,10 +80,9 @@ void ApplyPlan::plan_index(std::span<const Operation> operations) {
     if (format::is_memory_put(header.type)) {
       if (found != live.end() && found->second == i) index_sets_.push_back(i);
     } else if (header.memory_id != UuidBytes{}) {
-      // A memory that moved and was deleted afterwards may still have its slot from before the move.
-      const bool dead = found == live.end();
-      const bool elsewhere = !dead && operations[found->second].header.page != header.page;
-      if (dead || (elsewhere && header.type == OperationType::remove)) index_erases_.push_back(i);
+      // A slot from before a move may still be there: the memory was deleted afterwards, or its old page was used
+      // again, so that nobody can tell any more whose slot that is and `set` takes a second one.
+      if (found == live.end() || operations[found->second].header.page != header.page) index_erases_.push_back(i);
     }
   }
 }

@@ -14,9 +14,9 @@ namespace mentedb::testing {
 namespace {
 
 constexpr std::uint64_t kStatesPerTask = 1'000;
-constexpr std::size_t kMaxViolations = 10;     // of a workload
-constexpr double kCutShare = 0.35;             // of a task: cuts of the schedule without kills
-constexpr double kNested = 0.22;               // images that meet another accident
+constexpr std::size_t kMaxViolations = 10;  // of a workload
+constexpr double kCutShare = 0.35;          // of a task: cuts of the schedule without kills
+constexpr double kNested = 0.22;            // images that meet another accident
 constexpr double kImagesAfterKill = 4;
 constexpr double kImagesInRecovery = 3;
 
@@ -41,7 +41,7 @@ class Task {
     const Session first{.schedule_seed = schedule_seed_};
     const SessionRun plain = run_first(first, 0, 1, 0);  // how long is it?
     if (!plain.violations.empty()) return std::move(tally_);
-    run_first(first, static_cast<double>(quota_) * kCutShare, plain.changes, 0);
+    run_first(first, static_cast<double>(quota_) * kCutShare, static_cast<double>(plain.changes), 0);
     // The golden ratio spreads the steps evenly, however many there will be.
     double place = static_cast<double>(random_.next() >> 11U) * 0x1.0p-53;
     for (std::uint64_t round = 0; !done(); ++round) {
@@ -49,10 +49,10 @@ class Task {
       place -= static_cast<double>(static_cast<std::uint64_t>(place));
       Session session = first;
       if (round % 5 == 4 && !plain.syncs.empty()) {
-        session.accidents.push_back({.kind = Accident::Kind::fail_sync,
-                                  .step = plain.syncs[static_cast<std::size_t>(
-                                      place * static_cast<double>(plain.syncs.size()))],
-                                  .detail = random_.below(3)});
+        session.accidents.push_back(
+            {.kind = Accident::Kind::fail_sync,
+             .step = plain.syncs[static_cast<std::size_t>(place * static_cast<double>(plain.syncs.size()))],
+             .detail = random_.below(3)});
       } else {
         session.accidents.push_back({.step = static_cast<std::uint64_t>(place * static_cast<double>(plain.steps))});
       }
@@ -68,9 +68,7 @@ class Task {
   }
 
  private:
-  [[nodiscard]] bool done() const {
-    return tally_.states >= quota_ || tally_.violations.size() >= kMaxViolations;
-  }
+  [[nodiscard]] bool done() const { return tally_.states >= quota_ || tally_.violations.size() >= kMaxViolations; }
 
   void violation(const std::string& what, const CrashCase& crash) {
     tally_.violations.push_back(what + " | " + to_string(crash));
@@ -88,7 +86,7 @@ class Task {
   Probe sampler(Machine& machine, const CrashCase& crash, double images, double changes, std::uint64_t from,
                 std::vector<Image>& taken) {
     return [=, this, &machine, &taken, history = std::shared_ptr<const History>()](std::uint64_t step,
-                                                                                    bool changed) mutable {
+                                                                                   bool changed) mutable {
       if (!changed || step < from || images <= 0) return;
       const double wanted = images / changes;
       auto count = static_cast<std::uint64_t>(wanted);
@@ -144,7 +142,7 @@ class Task {
     crash.sessions.push_back(session);
     std::vector<Image> taken;
     const SessionRun run = run_session(machine, workload_, crash.sessions.size() - 1, session,
-                                 sampler(machine, crash, kImagesInRecovery, length.changes, 0, taken));
+                                       sampler(machine, crash, kImagesInRecovery, length.changes, 0, taken));
     if (run.kills == 0) length = {.steps = run.steps + 1, .changes = static_cast<double>(run.changes + 1)};
     tally_.races += race ? 1 : 0;
     note(run, crash);
@@ -207,8 +205,8 @@ Tally& Tally::operator+=(const Tally& other) {
 std::vector<Tally> run_campaign(const std::vector<Workload>& workloads, const CampaignOptions& options) {
   const std::size_t count = workloads.size();
   const std::uint64_t share = (options.states + count - 1) / count;
-  const std::uint64_t schedules = options.states == 0 ? ~std::uint64_t{0} / count
-                                                      : (share + kStatesPerTask - 1) / kStatesPerTask;
+  const std::uint64_t schedules =
+      options.states == 0 ? ~std::uint64_t{0} / count : (share + kStatesPerTask - 1) / kStatesPerTask;
   const std::uint64_t quota = options.states == 0 ? kStatesPerTask / 4 : (share + schedules - 1) / schedules;
 
   std::array<std::vector<Machine>, 2> bases;

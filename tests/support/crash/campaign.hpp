@@ -24,19 +24,19 @@ inline constexpr std::size_t kMaxDepth = 3;  ///< accidents in a row
 
 struct CampaignOptions {
   std::uint64_t seed = 1;
-  std::uint64_t states = 0;         ///< the budget; 0: until the time is up
-  std::chrono::seconds time{0};     ///< only without `states`
+  std::uint64_t states = 0;      ///< the budget; 0: until the time is up
+  std::chrono::seconds time{0};  ///< only without `states`
   std::size_t threads = 1;
 };
 
 struct Tally {
   std::uint64_t states = 0;
   std::array<std::uint64_t, kMaxDepth> by_depth{};  ///< states after 1, 2, 3 accidents in a row
-  std::uint64_t cuts = 0;          ///< states that a power cut left
-  std::uint64_t races = 0;         ///< recoveries by two openers at once
-  std::uint64_t kills = 0;         ///< of one process, others going on
+  std::uint64_t cuts = 0;                           ///< states that a power cut left
+  std::uint64_t races = 0;                          ///< recoveries by two openers at once
+  std::uint64_t kills = 0;                          ///< of one process, others going on
   std::uint64_t failed_syncs = 0;
-  std::uint64_t sessions = 0;         ///< runs of workloads and recoveries
+  std::uint64_t sessions = 0;  ///< runs of workloads and recoveries
   std::uint64_t steps = 0;
   std::vector<std::string> violations;  ///< "what | replay line"
 

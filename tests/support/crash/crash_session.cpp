@@ -43,7 +43,8 @@ Program opener(std::size_t session, std::size_t number) {
 
 class Accidents {
  public:
-  Accidents(const Session& session, SessionRun& run, const Probe& probe) : session_(session), run_(run), probe_(probe) {}
+  Accidents(const Session& session, SessionRun& run, const Probe& probe)
+      : session_(session), run_(run), probe_(probe) {}
 
   StepAction operator()(const Step& step) {
     const std::uint64_t index = run_.steps++;
@@ -120,7 +121,8 @@ Machine set_up(const Workload& workload, bool closed) {
   return machine;
 }
 
-SessionRun run_session(Machine& machine, const Workload& workload, std::size_t number, const Session& session, const Probe& probe) {
+SessionRun run_session(Machine& machine, const Workload& workload, std::size_t number, const Session& session,
+                       const Probe& probe) {
   SessionRun run;
   SimDisk& disk = *machine.disk;
   const bool faults = std::ranges::any_of(

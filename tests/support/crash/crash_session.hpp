@@ -46,10 +46,10 @@ struct SessionRun {
 /// Told before every step, and once more at the end; `changed`: something happened since the last change.
 using Probe = std::function<void(std::uint64_t step, bool changed)>;
 
-/// Runs the processes of `session` to their ends. Kills and failing syncs happen; cuts and kills of everybody are left to
-/// the probe, which can copy the machine.
+/// Runs the processes of `session` to their ends. Kills and failing syncs happen; cuts and kills of everybody are left
+/// to the probe, which can copy the machine.
 SessionRun run_session(Machine& machine, const Workload& workload, std::size_t number, const Session& session,
-                 const Probe& probe = {});
+                       const Probe& probe = {});
 
 /// What is left when `accident` (a cut or a kill of everybody) happens now. History as it is.
 std::unique_ptr<SimDisk> disk_after(const SimDisk& disk, const Accident& accident);

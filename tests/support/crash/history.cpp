@@ -34,8 +34,13 @@ void History::erase(Operation operation, std::uint64_t number) {
 void History::acknowledge(Operation operation) {
   ++changes_;
   Entry& entry = operations_[operation];
-  entry.durable = entry.visible = true;
+  make_certain(entry);
   entry.end_time = ++time_;
+}
+
+void History::make_certain(Entry& entry) {
+  entry.durable = true;
+  for (const Version version : entry.writes) steps_[version - 1].visible = true;
 }
 
 void History::give_up(Operation operation) {
@@ -84,7 +89,7 @@ std::size_t History::bound(std::uint64_t number) const {
   const auto chain = chains_.find(number);
   if (chain == chains_.end()) return 0;
   std::size_t place = chain->second.size();
-  while (place > 0 && !entry(chain->second[place - 1]).visible) --place;
+  while (place > 0 && !step(chain->second[place - 1]).visible) --place;
   return place;
 }
 
@@ -113,9 +118,10 @@ std::string History::shown(std::uint64_t number, Version version, std::size_t bo
   if (!unique) return {};
   ++changes_;
   if (*match > 0) {
-    Entry& made = operations_[step(chain[*match - 1]).operation];
-    made.durable = true;
+    Step& made = steps_[chain[*match - 1] - 1];
+    operations_[made.operation].durable = true;
     if (path != Path::ahead) made.visible = true;
+    if (path == Path::under_lock) make_certain(operations_[made.operation]);
   }
   if (path == Path::under_lock) {
     for (std::size_t place = *match + 1; place <= chain.size(); ++place)
@@ -252,7 +258,7 @@ std::string History::settle(Found found) {
     const bool in = solutions.front()[i];
     if (std::ranges::any_of(solutions, [&](const Choice& other) { return other[i] != in; })) continue;
     if (in) {
-      entry.durable = entry.visible = true;
+      make_certain(entry);
     } else {
       entry.out = true;
     }

@@ -30,8 +30,8 @@ namespace mentedb::testing {
 class History {
  public:
   using Operation = std::size_t;
-  using Version = std::uint64_t;                     ///< 0: no such memory
-  using Found = std::map<std::uint64_t, Version>;    ///< memories that are there, by number
+  using Version = std::uint64_t;                   ///< 0: no such memory
+  using Found = std::map<std::uint64_t, Version>;  ///< memories that are there, by number
   using Bounds = std::map<std::uint64_t, std::size_t>;
 
   /// How a value was come by.
@@ -95,11 +95,11 @@ class History {
     std::size_t content_bytes = 0;
     Operation operation = 0;
     bool erased = false;
+    bool visible = false;  ///< must be shown to every later read by id; the others of its batch may be a moment behind
   };
   struct Entry {
     std::vector<Version> writes;
     bool durable = false;  ///< must be there after any crash
-    bool visible = false;  ///< must be shown to every later read by id
     bool out = false;
     std::uint64_t begin_time = 0;
     std::uint64_t end_time = ~std::uint64_t{0};
@@ -107,6 +107,7 @@ class History {
   using Choice = std::vector<bool>;  ///< of each operation: is it in?
 
   [[nodiscard]] const Step& step(Version version) const { return steps_[version - 1]; }
+  void make_certain(Entry& entry);
   [[nodiscard]] const Entry& entry(Version version) const { return operations_[step(version).operation]; }
   /// What the memory is at a place of its chain; place 0 is before its first write.
   [[nodiscard]] Version value(const std::vector<Version>& chain, std::size_t place) const;

@@ -134,8 +134,7 @@ Program& Program::transact(std::vector<std::uint64_t> stores, std::vector<std::u
       for (const std::uint64_t number : stores) nodes.push_back(history.put(operation, number, content_bytes));
       for (const MemoryNode& node : nodes) {
         // Twice, so that a run of this batch is freed by this batch; nobody may ever see the first.
-        if (auto r = tx.store(make_memory(number_of(node.id), 0, content_bytes)); !r)
-          return std::unexpected(r.error());
+        if (auto r = tx.store(make_memory(number_of(node.id), 0, content_bytes)); !r) return std::unexpected(r.error());
         if (auto r = tx.update(node); !r) return r;
       }
       for (const std::uint64_t number : erases) {

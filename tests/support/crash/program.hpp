@@ -29,7 +29,7 @@ struct Process {
   std::vector<std::string>& violations;
   bool faults = false;  ///< calls may fail: io_error and poisoned are answers
   std::optional<StorageEngine> engine;
-  Lsn cursor;           ///< of follow()
+  Lsn cursor;            ///< of follow()
   History::Found cache;  ///< of follow()
 
   /// Throws ProcessKilled once the process is dead. True when `error` is an answer that may be given.

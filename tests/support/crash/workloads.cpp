@@ -27,8 +27,7 @@ Workload single() {
           .options = small(),
           .setup = shared_memories(),
           .programs = {Program().store(kA + 5).update(kA, 700).erase(kA + 1).store(kA + 1).read_all(),
-                       Program().update(kB, 40).store(kB + 7, 1'900).erase(kB + 7).erase(kB).store(kB + 3),
-                       reader()}};
+                       Program().update(kB, 40).store(kB + 7, 1'900).erase(kB + 7).erase(kB).store(kB + 3), reader()}};
 }
 
 // Batches of several runs, atomic.
@@ -96,14 +95,11 @@ Workload fragments() {
 
 // The id index is full of tombstones and is replaced by one of the same size.
 Workload index_rebuild() {
-  Program setup;
-  for (std::uint64_t i = 0; i < 760; i += 40) {
-    Program round;
-    round.batch(kFirstOwnNumber + 100 + i, 40, 20);
-    setup.then(round);
-  }
-  for (std::uint64_t i = 0; i < 755; ++i) setup.erase(kFirstOwnNumber + 100 + i);
-  setup.then(shared_memories());
+  Program round;
+  round.batch(kFirstOwnNumber + 100, 20, 20);
+  for (std::uint64_t i = 0; i < 20; ++i) round.erase(kFirstOwnNumber + 100 + i);
+  Program setup = shared_memories();
+  setup.then(round.repeat(37)).batch(kFirstOwnNumber + 150, 12);
   return {.name = "index-rebuild",
           .options = small(),
           .setup = setup,
@@ -155,12 +151,12 @@ Workload full_log() {
 
 // Raw pages, which are overwritten in place.
 Workload raw() {
-  return {.name = "raw",
-          .options = small(),
-          .setup = shared_memories().allocate(kRaw, 700).allocate(kRaw + 1, 1'400).write_raw(kRaw, 600),
-          .programs = {Program().write_raw(kRaw, 650).store(kA).write_raw(kRaw, 80).allocate(kRaw + 2, 300),
-                       Program().write_raw(kRaw + 1, 1'300).transact({0, 1}).free_raw(kRaw + 1).checkpoint(),
-                       reader()}};
+  return {
+      .name = "raw",
+      .options = small(),
+      .setup = shared_memories().allocate(kRaw, 700).allocate(kRaw + 1, 1'400).write_raw(kRaw, 600),
+      .programs = {Program().write_raw(kRaw, 650).store(kA).write_raw(kRaw, 80).allocate(kRaw + 2, 300),
+                   Program().write_raw(kRaw + 1, 1'300).transact({0, 1}).free_raw(kRaw + 1).checkpoint(), reader()}};
 }
 
 // Backups while others write.
@@ -185,21 +181,20 @@ Workload follow() {
 
 // Every write and copy happens in parts, and others run between the parts.
 Workload torn() {
-  return {.name = "torn",
-          .options = small(),
-          .tear_bytes = 512,
-          .setup = shared_memories().allocate(kRaw, 1'400),
-          .programs = {Program().store(kA, 1'500).transact({0, 1}, {}, 700).write_raw(kRaw, 1'300).checkpoint(),
-                       Program().transact({1, 2}, {3}, 900).update(kB, 1'200).transact({0, 3}).store(kB + 4),
-                       reader()}};
+  return {
+      .name = "torn",
+      .options = small(),
+      .tear_bytes = 512,
+      .setup = shared_memories().allocate(kRaw, 1'400),
+      .programs = {Program().store(kA, 1'500).transact({0, 1}, {}, 700).write_raw(kRaw, 1'300).checkpoint(),
+                   Program().transact({1, 2}, {3}, 900).update(kB, 1'200).transact({0, 3}).store(kB + 4), reader()}};
 }
 
 }  // namespace
 
 std::vector<Workload> crash_workloads() {
-  return {single(),        batch(),        transact(),    checkpoint(), reopen(),   create(), fragments(),
-          index_rebuild(), index_growth(), page_growth(), log_growth(), full_log(), raw(),    backup(),
-          follow(),        torn()};
+  return {single(),       batch(),       transact(),   checkpoint(), reopen(), create(), fragments(), index_rebuild(),
+          index_growth(), page_growth(), log_growth(), full_log(),   raw(),    backup(), follow(),    torn()};
 }
 
 }  // namespace mentedb::testing
