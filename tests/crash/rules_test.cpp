@@ -101,8 +101,8 @@ bool reuse(StorageEngine& engine, PageId page, std::uint64_t first_number) {
 }
 
 // R1, H4. A checkpointer is killed before it has synced the new slot; the next writer appends over the first batch of
-// the old epoch. When the power fails in that append, the old slot is the newest, its chain is broken at its first batch
-// and complete batches follow: LSNs would begin again, or the store would be called damaged.
+// the old epoch. When the power fails in that append, the old slot is the newest, its chain is broken at its first
+// batch and complete batches follow: LSNs would begin again, or the store would be called damaged.
 TEST(Rules, R1TheNewEpochsSlotIsDurableBeforeItsFirstAppend) {
   SimDisk disk;
   SimVfs killed_vfs(disk);
@@ -143,8 +143,9 @@ TEST(Rules, R1TheNewEpochsSlotIsDurableBeforeItsFirstAppend) {
   EXPECT_EQ(cuts, 1U);
 }
 
-// R2, H7. The log's sync fails and its writer dies before it could tell anybody. In the page cache the batch is complete
-// and clean; another sync succeeds and makes nothing durable. (Buffered log: a direct one reads from the device.)
+// R2, H7. The log's sync fails and its writer dies before it could tell anybody. In the page cache the batch is
+// complete and clean; another sync succeeds and makes nothing durable. (Buffered log: a direct one reads from the
+// device.)
 TEST(Rules, R2ABatchWhoseSyncFailedIsWrittenAgain) {
   SimDisk disk;
   SimVfs writer_vfs(disk, {.support_direct = false});
@@ -197,8 +198,8 @@ TEST(Rules, R3OpenStartsAtTheCheckpointWhateverTheHintSays) {
   }
 }
 
-// R4, H1. The log has a memory that was deleted and whose page lies inside a run that is live now. Redo of the whole log
-// must not write the old one over the run, at no moment: the opener may be killed there, and the log be reset.
+// R4, H1. The log has a memory that was deleted and whose page lies inside a run that is live now. Redo of the whole
+// log must not write the old one over the run, at no moment: the opener may be killed there, and the log be reset.
 TEST(Rules, R4RedoWritesNothingOverALiveRun) {
   SimDisk disk;
   SimVfs writer_vfs(disk);
@@ -854,7 +855,9 @@ TEST(Rules, AWaiterNoticesACommitThatWokeNobody) {
   const std::size_t waiter = scheduler.add([&](SimVfs& vfs) {
     auto engine = open(vfs);
     before = engine.committed_lsn();
+    const auto begin = vfs.now();
     noticed = engine.wait_for_change(before, seconds(10)).value();
+    EXPECT_LT(vfs.now() - begin, seconds(1));
   });
   const std::size_t writer = scheduler.add([&](SimVfs& vfs) {
     auto engine = open(vfs);

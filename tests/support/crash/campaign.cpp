@@ -48,13 +48,16 @@ class Task {
       place += 0.6180339887498949;
       place -= static_cast<double>(static_cast<std::uint64_t>(place));
       Session session = first;
-      if (round % 5 == 4 && !plain.syncs.empty()) {
-        session.accidents.push_back(
-            {.kind = Accident::Kind::fail_sync,
-             .step = plain.syncs[static_cast<std::size_t>(place * static_cast<double>(plain.syncs.size()))],
-             .detail = random_.below(3)});
+      // One in five a failing sync; two in five a kill just before a sync, when most is undecided; else a kill
+      // anywhere.
+      const bool at_sync = round % 5 > 1 && !plain.syncs.empty();
+      const std::uint64_t step =
+          at_sync ? plain.syncs[static_cast<std::size_t>(place * static_cast<double>(plain.syncs.size()))]
+                  : static_cast<std::uint64_t>(place * static_cast<double>(plain.steps));
+      if (at_sync && round % 5 == 4) {
+        session.accidents.push_back({.kind = Accident::Kind::fail_sync, .step = step, .detail = random_.below(3)});
       } else {
-        session.accidents.push_back({.step = static_cast<std::uint64_t>(place * static_cast<double>(plain.steps))});
+        session.accidents.push_back({.step = step});
       }
       const std::uint64_t begin = session.accidents.back().step;
       const double left = 1 - static_cast<double>(begin) / static_cast<double>(plain.steps);
@@ -86,21 +89,22 @@ class Task {
   Probe sampler(Machine& machine, const CrashCase& crash, double images, double changes, std::uint64_t from,
                 std::vector<Image>& taken) {
     return [=, this, &machine, &taken, history = std::shared_ptr<const History>()](std::uint64_t step,
-                                                                                   bool changed) mutable {
-      if (!changed || step < from || images <= 0) return;
-      const double wanted = images / changes;
+                                                                                   unsigned weight) mutable {
+      if (weight == 0 || step < from || images <= 0) return;
+      const double wanted = images * weight / changes;
       auto count = static_cast<std::uint64_t>(wanted);
       if (random_.chance(wanted - static_cast<double>(count))) ++count;
       if (count == 0) return;
       if (!history || history->changes() != machine.history.changes())
         history = std::make_shared<const History>(machine.history);
-      const std::size_t fates = fate_count(machine.disk->pending());
+      const FateNumbers fates = fate_numbers(machine.disk->pending());
       for (std::uint64_t i = 0; i < count; ++i) {
         Accident accident{.kind = Accident::Kind::cut, .step = step};
         if (random_.chance(0.12)) {
           accident.kind = Accident::Kind::kill_all;
         } else {
-          accident.detail = random_.chance(0.15) ? random_.below(2) : random_.below(fates);
+          accident.detail = random_.chance(0.15) ? random_.below(2) : random_.below(fates.general);
+          if (fates.by_file > 0 && random_.chance(0.3)) accident.detail = fates.general + random_.below(fates.by_file);
           accident.same_boot = random_.chance(0.1);
         }
         Image image{.disk = disk_after(*machine.disk, accident), .history = history, .crash = crash};

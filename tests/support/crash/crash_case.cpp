@@ -1,5 +1,6 @@
 #include "support/crash/crash_case.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <ranges>
 #include <utility>
@@ -120,14 +121,50 @@ std::optional<CrashCase> parse_crash_case(std::string_view text) {
   return crash;
 }
 
-std::size_t fate_count(const Pending& pending) { return 2 + enumerate_fates(pending, kFates).size(); }
+namespace {
+
+// Files are written back one by one: of each, all or nothing, and its head apart from the rest.
+std::vector<Fate> fates_by_file(const Pending& pending) {
+  constexpr std::uint64_t kHeadSectors = 16;  // slots of the log, superblock and shared words of the pages
+  std::vector<std::uint64_t> inodes;
+  for (const PendingSector& sector : pending.sectors) inodes.push_back(sector.inode);
+  std::ranges::sort(inodes);
+  const auto repeated = std::ranges::unique(inodes);
+  inodes.erase(repeated.begin(), repeated.end());
+  std::vector<Fate> fates;
+  for (const std::uint64_t inode : inodes) {
+    for (const bool head : {false, true}) {
+      for (const bool lost : {false, true}) {
+        Fate fate = Fate::everything_kept(pending);
+        for (std::size_t i = 0; i < pending.sectors.size(); ++i) {
+          const PendingSector& sector = pending.sectors[i];
+          const bool chosen = sector.inode == inode && (!head || sector.sector < kHeadSectors);
+          fate.sectors[i] = chosen != lost;
+        }
+        fates.push_back(std::move(fate));
+      }
+    }
+  }
+  return fates;
+}
+
+}  // namespace
+
+FateNumbers fate_numbers(const Pending& pending) {
+  const std::size_t general = 2 + enumerate_fates(pending, kFates).size();
+  return {.general = general, .by_file = fates_by_file(pending).size()};
+}
 
 Fate pick_fate(const Pending& pending, std::size_t number, bool same_boot) {
   Fate fate = Fate::nothing_kept();
   if (number == 1) fate = Fate::everything_kept(pending);
   if (number > 1) {
     auto fates = enumerate_fates(pending, kFates);
-    fate = std::move(fates[(number - 2) % fates.size()]);
+    if (number - 2 < fates.size()) {
+      fate = std::move(fates[number - 2]);
+    } else if (auto more = fates_by_file(pending); !more.empty()) {
+      fate = std::move(more[(number - 2 - fates.size()) % more.size()]);
+    }
   }
   fate.keep_boot_id = same_boot;
   return fate;

@@ -49,8 +49,13 @@ std::string to_string(const CrashCase& crash);
 /// Nothing when the text is not such a line.
 std::optional<CrashCase> parse_crash_case(std::string_view text);
 
-/// Fate 0 keeps nothing, 1 everything; the others are sampled kinds of loss. `number` is taken modulo fate_count.
-std::size_t fate_count(const Pending& pending);
+/// Fate 0 keeps nothing, 1 everything. The general ones go on with kinds of loss over all sectors (sim_fate.hpp); those
+/// by file follow.
+struct FateNumbers {
+  std::size_t general = 0;
+  std::size_t by_file = 0;
+};
+FateNumbers fate_numbers(const Pending& pending);
 Fate pick_fate(const Pending& pending, std::size_t number, bool same_boot);
 
 }  // namespace mentedb::testing

@@ -48,8 +48,9 @@ class Accidents {
 
   StepAction operator()(const Step& step) {
     const std::uint64_t index = run_.steps++;
-    if (changed_) ++run_.changes;
-    if (probe_) probe_(index, changed_);
+    const unsigned weight = step.kind == StepKind::sync ? 4 : changed_ ? 1 : 0;
+    run_.changes += weight;
+    if (probe_) probe_(index, weight);
     changed_ = changes_something(step.kind);
     if (step.kind == StepKind::sync) run_.syncs.push_back(index);
     for (const Accident& accident : session_.accidents) {
@@ -68,7 +69,7 @@ class Accidents {
     return StepAction::proceed();
   }
   void end() {
-    if (probe_) probe_(run_.steps, true);
+    if (probe_) probe_(run_.steps, 1);
   }
 
  private:
@@ -217,9 +218,7 @@ std::vector<std::string> replay(const Workload& workload, const CrashCase& crash
     const Session& session = crash.sessions[number];
     const auto last = std::ranges::find_if(session.accidents, &Accident::ends_session);
     Machine next;
-    std::uint64_t at = 0;
-    const auto probe = [&](std::uint64_t step, bool) {
-      at = step;
+    const auto probe = [&](std::uint64_t step, unsigned) {
       if (last == session.accidents.end() || next.disk || step != last->step) return;
       next = {.disk = disk_after(*machine.disk, *last), .history = machine.history};
     };

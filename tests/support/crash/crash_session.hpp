@@ -36,15 +36,16 @@ Machine set_up(const Workload& workload, bool closed);
 
 struct SessionRun {
   std::uint64_t steps = 0;
-  std::uint64_t changes = 0;         ///< steps that a power cut could tell apart
+  std::uint64_t changes = 0;         ///< weights of all steps, for probes
   std::vector<std::uint64_t> syncs;  ///< steps that sync a file
   std::uint64_t kills = 0;
   std::uint64_t failed_syncs = 0;
   std::vector<std::string> violations;
 };
 
-/// Told before every step, and once more at the end; `changed`: something happened since the last change.
-using Probe = std::function<void(std::uint64_t step, bool changed)>;
+/// Told before every step, and once more at the end. `weight`: how much a power cut here is worth; 0 when nothing
+/// happened since the step before, most before a sync.
+using Probe = std::function<void(std::uint64_t step, unsigned weight)>;
 
 /// Runs the processes of `session` to their ends. Kills and failing syncs happen; cuts and kills of everybody are left
 /// to the probe, which can copy the machine.
