@@ -717,6 +717,64 @@ TEST(Rules, ALogThatIsGoneIsNeverMadeAnew) {
   }
 }
 
+// The sync of the superblock "created" fails, or its process is killed before it. The page cache shows "created", so
+// the next opener uses the store; after a power cut the disk said "creating", and everything acknowledged was thrown
+// away.
+TEST(Rules, ACreationWhoseLastSyncFailedIsNotStartedOver) {
+  for (const bool killed : {false, true}) {
+    SimDisk disk;
+    SimVfs creator_vfs(disk);
+    SimVfs next_vfs(disk);
+    std::uint64_t syncs = 0;
+    disk.set_hook([&](const Step& step) {
+      if (step.process != creator_vfs.process() || !is_in(step, "pages.db", StepKind::sync) || ++syncs != 2)
+        return StepAction::proceed();
+      return killed ? StepAction::kill() : StepAction::fail(EIO);
+    });
+    try {
+      EXPECT_FALSE(EngineAccess::open(creator_vfs, kStorePath, small()));
+    } catch (const ProcessKilled&) {
+    }
+    disk.set_hook({});
+    ASSERT_GE(syncs, 2U);
+    {
+      auto next = open(next_vfs);
+      ASSERT_TRUE(next.store_memory(make_memory(1, 1)));
+      ASSERT_TRUE(next.checkpoint());
+      ASSERT_TRUE(next.store_memory(make_memory(2, 1)));
+    }
+    const auto found = disk.after_power_cut(Fate::nothing_kept());
+    SimVfs rebooted(*found);
+    auto engine = open(rebooted);
+    EXPECT_EQ(version_of(engine, 1), 1U);
+    EXPECT_EQ(version_of(engine, 2), 1U);
+    expect_sound(*found);
+  }
+}
+
+// The same for a backup, which said that it failed: what the page cache shows as a store is none after a power cut.
+TEST(Rules, ABackupWhoseLastSyncFailedIsRefusedAtOnce) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
+  std::uint64_t syncs = 0;
+  std::uint64_t last = 0;
+  for (const bool counting : {true, false}) {
+    syncs = 0;
+    disk.set_hook([&](const Step& step) {
+      if (!is_in(step, "pages.db", StepKind::sync)) return StepAction::proceed();
+      ++syncs;
+      return !counting && syncs == last ? StepAction::fail(EIO) : StepAction::proceed();
+    });
+    EXPECT_EQ(engine.backup(counting ? "/counted" : "/failed").has_value(), counting);
+    disk.set_hook({});
+    last = syncs;
+  }
+  SimVfs other_vfs(disk);
+  EXPECT_FALSE(EngineAccess::open(other_vfs, "/failed", small()));
+}
+
 // H15. What the log still has is never reported as damage by a read of that page.
 TEST(Rules, AReadByPageHealsWhatTheLogStillHas) {
   SimDisk disk;
