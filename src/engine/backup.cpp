@@ -136,7 +136,10 @@ Result<void> Copier::finish(const wal::Tail& tail) {
   MENTEDB_TRY(log.reset(slot));
   MENTEDB_TRY(pages_file_->sync());
   MENTEDB_TRY(directory_.sync());
-  return write_superblock(format::StoreState::created);
+  auto created = write_superblock(format::StoreState::created);
+  // What the page cache shows and the disk may lack is nobody's store.
+  if (!created) static_cast<void>(write_superblock(format::StoreState::copying));
+  return created;
 }
 
 }  // namespace

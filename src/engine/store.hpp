@@ -126,6 +126,7 @@ class Store {
   Result<void> open_pages();
   Result<bool> needs_creation();
   Result<void> create();
+  Result<void> finish_creation();
   Result<void> self_test();
   Result<void> map_store();
 

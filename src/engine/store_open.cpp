@@ -2,8 +2,9 @@
 //
 // Creation (each step durable before the next): wal.log, empty, only to be locked; pages.db with a superblock
 // "creating"; the directory; the log's first header slot; the superblock "created". So whatever a crash leaves
-// is told apart from damage: "creating" or less means that nothing was ever committed and open() starts over; "created"
-// without a valid slot is damage, never a fresh log, because a fresh log would begin at LSN 1 (I8).
+// is told apart from damage: "creating" or less without that slot means that nothing was ever committed and open()
+// starts over; with it the last step is done again, since it may have been seen in the page cache and not have reached
+// the disk; "created" without a valid slot is damage, never a fresh log, because a fresh log would begin at LSN 1 (I8).
 
 #include <algorithm>
 #include <cerrno>
@@ -145,8 +146,14 @@ Result<bool> Store::needs_creation() {
   }
   MENTEDB_TRY_ASSIGN(superblock_, read_superblock(bytes, pages_file_->path(), slots.newest()));
   switch (superblock_.state) {
-    case StoreState::creating:
-      return true;
+    case StoreState::creating: {
+      const format::LogSlot* const slot = slots.newest();
+      if (slot == nullptr || slot->store_id != superblock_.store_id || slot->incarnation != superblock_.incarnation)
+        return true;
+      // All but the last step was done. Perhaps that one, too, and its sync failed: then the store was used meanwhile.
+      if (!options_.read_only) MENTEDB_TRY(finish_creation());
+      break;
+    }
     case StoreState::copying:
       return base::failf(ErrorCode::corruption, "{} is an unfinished backup; remove it and make it again",
                          path_.string());
@@ -192,12 +199,16 @@ Result<void> Store::create() {
   MENTEDB_TRY(log_->clear_slot(0));
   MENTEDB_TRY(log_->reset(slot));
 
-  superblock.state = StoreState::created;
-  format::encode_superblock(superblock, block);
-  MENTEDB_TRY(pages_file_->write_at(0, block));
-  MENTEDB_TRY(pages_file_->sync());
   superblock_ = superblock;
-  return {};
+  return finish_creation();
+}
+
+Result<void> Store::finish_creation() {
+  superblock_.state = StoreState::created;
+  std::array<std::byte, base::kBlockBytes> block{};
+  format::encode_superblock(superblock_, block);
+  MENTEDB_TRY(pages_file_->write_at(0, block));
+  return pages_file_->sync();
 }
 
 Result<void> Store::map_store() {

@@ -410,7 +410,7 @@ VerifyReport Verifier::run() {
     problem(store_.pages_file(), 0, 0,
             store_.superblock().state == format::StoreState::copying
                 ? "an unfinished backup; remove the directory and make it again"
-                : "an unfinished store without memories; open it, or remove the directory");
+                : "a store whose creation was not finished; open it");
     return std::move(report_);
   }
   if (store_.has_log()) check_log();

@@ -16,7 +16,7 @@ inline constexpr std::uint64_t kPagesMagic = 0x7042'4465'746E'654D;     // "Ment
 inline constexpr std::uint64_t kOriginalMagic = 0x4D45'4E54'4544'4231;  // pages.db of the Rust engine
 
 enum class StoreState : std::uint32_t {
-  creating = 1,  ///< nothing was ever committed; open() starts over
+  creating = 1,  ///< without a log slot of this store nothing was ever committed; open() starts over
   created = 2,
   copying = 3,  ///< the destination of an unfinished backup
 };
