@@ -73,13 +73,38 @@ struct Member {
 };
 
 enum class Op : std::uint32_t {
-  store, update, erase, batch, transact, rollback, raw_write, read_id, read_page, read_raw, find, scan, for_each,
-  changes, wait, checkpoint, recover, verify, backup, open, open_read_only, close, fork, resolve, read_back, count
+  store,
+  update,
+  erase,
+  batch,
+  transact,
+  rollback,
+  raw_write,
+  read_id,
+  read_page,
+  read_raw,
+  find,
+  scan,
+  for_each,
+  changes,
+  wait,
+  checkpoint,
+  recover,
+  verify,
+  backup,
+  open,
+  open_read_only,
+  close,
+  fork,
+  resolve,
+  read_back,
+  count
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Op::count)> kOpNames{
-    "store",   "update",         "delete",     "batch",   "transact", "rollback", "raw write", "read by id",
-    "read by page", "read raw page", "find",   "scan",    "for_each", "changes_since", "wait_for_change", "checkpoint",
-    "recover", "verify",         "backup",     "open",    "open read-only", "close", "fork", "resolve", "read back"};
+    "store",           "update",       "delete",        "batch",    "transact", "rollback", "raw write",
+    "read by id",      "read by page", "read raw page", "find",     "scan",     "for_each", "changes_since",
+    "wait_for_change", "checkpoint",   "recover",       "verify",   "backup",   "open",     "open read-only",
+    "close",           "fork",         "resolve",       "read back"};
 
 /// What a lane (a thread of an actor slot, whichever process fills it) has counted. One writer each.
 struct alignas(64) Lane {
@@ -89,11 +114,11 @@ struct alignas(64) Lane {
 };
 
 enum class What : std::uint32_t {
-  attempted,   ///< and never answered
-  acked,       ///< returned_ns is when
-  resolved,    ///< seen under the lock by the next process of the slot
-  observed,    ///< seen under the lock by another writer
-  in_backup,   ///< `lsn` is the backup's number
+  attempted,  ///< and never answered
+  acked,      ///< returned_ns is when
+  resolved,   ///< seen under the lock by the next process of the slot
+  observed,   ///< seen under the lock by another writer
+  in_backup,  ///< `lsn` is the backup's number
 };
 
 /// One line of a lane's log, which survives SIGKILL.
@@ -127,6 +152,7 @@ struct Config {
 struct Board {
   Config config;
   std::atomic<std::uint32_t> stop;
+  std::atomic<std::uint32_t> go;  ///< an actor that is traced begins its operation
   std::atomic<std::uint32_t> violations;
   std::array<std::array<char, 700>, 8> violation_text;
   Word acked_lsn;  ///< highest that an acknowledged write is known to have

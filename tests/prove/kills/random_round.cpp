@@ -1,6 +1,7 @@
 // The conductor: keeps a crowd of actors alive, stops and kills them at random moments, puts others in their places.
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include <sys/wait.h>
@@ -26,13 +27,23 @@ struct Seat {
 };
 
 // Slots 0 to 2 own groups with one thread, slot 3 with three (set_up).
-const std::vector<Seat> kCrowd{{.role = Role::writer, .kill_weight = 14},   {.role = Role::writer, .kill_weight = 14},
-                               {.role = Role::writer, .kill_weight = 14},   {.role = Role::group_writer, .kill_weight = 14},
-                               {.role = Role::keeper, .kill_weight = 12},   {.role = Role::opener, .kill_weight = 12},
-                               {.role = Role::backup, .kill_weight = 6},    {.role = Role::reader, .kill_weight = 5},
-                               {.role = Role::follower, .kill_weight = 5},  {.role = Role::reader, .kill_weight = 4}};
+const std::vector<Seat> kCrowd{
+    {.role = Role::writer, .kill_weight = 14},  {.role = Role::writer, .kill_weight = 14},
+    {.role = Role::writer, .kill_weight = 14},  {.role = Role::group_writer, .kill_weight = 14},
+    {.role = Role::keeper, .kill_weight = 12},  {.role = Role::opener, .kill_weight = 12},
+    {.role = Role::backup, .kill_weight = 6},   {.role = Role::reader, .kill_weight = 5},
+    {.role = Role::follower, .kill_weight = 5}, {.role = Role::reader, .kill_weight = 4}};
 constexpr std::uint64_t kLeastPeers = 3;
 constexpr std::uint64_t kHangNs = 60'000'000'000;
+
+bool holds_the_lock(pid_t pid) {
+  std::ifstream locks("/proc/locks");
+  const std::string holder = fmt::format("FLOCK  ADVISORY  WRITE {} ", pid);
+  for (std::string line; std::getline(locks, line);) {
+    if (line.contains(holder) && !line.contains("->")) return true;
+  }
+  return false;
+}
 
 class Conductor {
  public:
@@ -44,7 +55,8 @@ class Conductor {
   Totals& totals() { return totals_; }
   bool violated() const { return board_.violations.load() != 0; }
   bool log_is_full() const {
-    return std::ranges::any_of(board_.lanes, [](const Lane& lane) { return lane.log_size.load() > kLogRecords * 9 / 10; });
+    return std::ranges::any_of(board_.lanes,
+                               [](const Lane& lane) { return lane.log_size.load() > kLogRecords * 9 / 10; });
   }
 
   void strike() {
@@ -150,7 +162,7 @@ class Conductor {
     if (::waitpid(seat.pid, &status, WUNTRACED) == seat.pid && !WIFSTOPPED(status)) return died(slot, status);
     seat.stopped = true;
     ++totals_.stops;
-    if (board_.slots[slot].phase.load() == Phase::in_transaction) ++totals_.stops_of_lock_holders;
+    if (holds_the_lock(seat.pid)) ++totals_.stops_of_lock_holders;
   }
   void resume(std::uint32_t slot) {
     if (!seats_[slot].stopped) return;

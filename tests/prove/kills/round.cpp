@@ -96,7 +96,8 @@ void run_quietly(const std::function<void()>& body, Board& board, std::string_vi
   }
   int status = 0;
   ::waitpid(pid, &status, 0);
-  if (status != 0 && board.violations.load() == 0) board.note_violation(who, fmt::format("ended with status {}", status));
+  if (status != 0 && board.violations.load() == 0)
+    board.note_violation(who, fmt::format("ended with status {}", status));
 }
 
 }  // namespace

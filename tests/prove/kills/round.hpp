@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "points.hpp"
 #include "roles.hpp"
 
 namespace mentedb::prove {
@@ -58,7 +59,10 @@ void wind_up(Board& board, const std::filesystem::path& scratch, const std::stri
 /// SIGKILL at random moments, until `kills` or the deadline (CLOCK_MONOTONIC, 0: none).
 Totals random_round(const Config& config, std::uint64_t kills, std::uint64_t deadline_ns);
 
-/// SIGKILL at each system call of each kind of operation, every `stride`-th of them from `first` on.
-Totals system_call_round(const Config& config, std::uint64_t first, std::uint64_t stride, std::uint64_t deadline_ns);
+/// False when strace(1) is missing or may not trace here.
+bool strace_works();
+/// SIGKILL at the system calls of one kind of operation: every `stride`-th of them from `first` on.
+Totals system_call_round(const Config& config, Point point, std::uint64_t first, std::uint64_t stride,
+                         std::uint64_t deadline_ns);
 
 }  // namespace mentedb::prove

@@ -50,6 +50,7 @@ class Witness {
   void verify(const StorageEngine& engine, std::string_view what);
 
   Floors floors();
+  Floors scan_floors();
   /// A read of everything that began at `floors`: what was there, and nothing else.
   void judge_all(const Floors& floors, const std::vector<std::optional<std::uint64_t>>& seen, std::string_view path);
   /// The member and version of a node that came out of a scan.

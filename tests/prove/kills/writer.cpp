@@ -54,7 +54,8 @@ std::vector<MemoryNode> Writer::nodes(const Group& group, std::uint64_t version)
 }
 
 std::uint64_t Writer::lsn_of(PageId page) {
-  const std::uint64_t lsn = witness_.good(engine_.read_page(page), "read_page of what was just written").header.lsn.value;
+  const std::uint64_t lsn =
+      witness_.good(engine_.read_page(page), "read_page of what was just written").header.lsn.value;
   if (page.value < kPageLsns) raise(board_.page_lsn[page.value], lsn);
   return lsn;
 }
@@ -110,10 +111,10 @@ void Writer::resolve_group(Group& group, Transaction& transaction) {
       witness_.good(node, "load under the lock");
     }
     if (found < board_.floor_of(member) || (found != attempted && found + 1 != attempted)) {
-      witness_.fail(fmt::format("I1/I3: member {} of group {} is at version {} under the lock, acked {}, shown {}, "
-                                "attempted {}",
-                                number, board_.index_of(group), found, group.acked.load(), member.shown.load(),
-                                attempted));
+      witness_.fail(
+          fmt::format("I1/I3: member {} of group {} is at version {} under the lock, acked {}, shown {}, "
+                      "attempted {}",
+                      number, board_.index_of(group), found, group.acked.load(), member.shown.load(), attempted));
     }
     if (version && *version != found) {
       witness_.fail(fmt::format("I2: group {} is at versions {} and {} under the lock (members {} and {})",
@@ -168,21 +169,37 @@ void Writer::acknowledged(const Pending& pending, const std::vector<PageId>& pag
   witness_.count(pending.record.op, 2);
 }
 
-void Writer::step() {
-  if (random_() % 6 == 0) return change_shared(pick(shared_));
-  Group& group = pick(own_);
-  const std::uint64_t next = group.acked.load() + 1;
-  if (random_() % 40 == 0) roll_back(group);
-  if (random_() % 300 == 0) fork_a_child(actor_, engine_, witness_);
+Group& Writer::group(Kind kind, std::uint32_t least_members, std::uint32_t most_members) {
+  const auto found = std::ranges::find_if(own_, [&](const Group* one) {
+    return one->kind == kind && one->member_count >= least_members && one->member_count <= most_members;
+  });
+  if (found == own_.end()) witness_.fail("this lane owns no such group");
+  return **found;
+}
+
+void Writer::advance(Group& group, std::uint64_t version) {
+  while ((group.acked.load() + 1) % absent_cycle(group.kind) != version) change(group);
+}
+
+void Writer::change(Group& group) {
+  if (group.owner == kShared) return change_shared(group);
   actor_.enter(Phase::in_call);
   if (group.kind == Kind::raw) {
     change_raw(group);
-  } else if (is_absent(group.kind, next)) {
+  } else if (is_absent(group.kind, group.acked.load() + 1)) {
     erase_memories(group);
   } else {
     change_memories(group);
   }
   actor_.enter(Phase::ready);
+}
+
+void Writer::step() {
+  if (random_() % 6 == 0) return change(pick(shared_));
+  Group& group = pick(own_);
+  if (random_() % 40 == 0) roll_back(group);
+  if (random_() % 300 == 0) fork_a_child(actor_, engine_, witness_);
+  change(group);
   if (random_() % 3 == 0) read_back(group);
 }
 
@@ -194,7 +211,7 @@ void Writer::change_memories(Group& group) {
   if (random_() % 4 == 0) {
     const Pending pending = begin(group, version, Op::transact);
     witness_.good(engine_.transact([&](Transaction& transaction) -> Result<void> {
-      actor_.enter(Phase::in_transaction);
+      enter_transaction();
       pages.clear();
       for (const MemoryNode& node : made) pages.push_back(witness_.good(transaction.store(node), "transaction store"));
       return {};
@@ -230,7 +247,7 @@ void Writer::erase_memories(Group& group) {
     witness_.good(engine_.delete_memory(memory_id(group.first_member)), "delete_memory");
   } else {
     witness_.good(engine_.transact([&](Transaction& transaction) -> Result<void> {
-      actor_.enter(Phase::in_transaction);
+      enter_transaction();
       for (std::uint32_t i = 0; i < group.member_count; ++i)
         witness_.good(transaction.erase(memory_id(group.first_member + i)), "transaction erase");
       return {};
@@ -240,13 +257,22 @@ void Writer::erase_memories(Group& group) {
   acknowledged(pending, {});
 }
 
+// Everybody's lock is held from here on; now and then for long enough to be stopped or killed with it.
+void Writer::enter_transaction() {
+  actor_.enter(Phase::in_transaction);
+  if (random_() % 8 != 0) return;
+  const std::uint64_t until = now_ns() + random_() % 300'000;
+  while (now_ns() < until) {
+  }
+}
+
 // I6: whoever has the lock sees the last version and adds one to it.
 void Writer::change_shared(Group& group) {
   std::optional<Pending> pending;
   const std::uint64_t fork_at = random_() % 150;
   actor_.enter(Phase::in_call);
   witness_.good(engine_.transact([&](Transaction& transaction) -> Result<void> {
-    actor_.enter(Phase::in_transaction);
+    enter_transaction();
     std::optional<std::uint64_t> version;
     for (std::uint32_t i = 0; i < group.member_count; ++i) {
       Member& member = board_.members[group.first_member + i];

@@ -32,6 +32,13 @@ class Writer {
   /// One change of one group.
   void step();
 
+  /// A group of this lane.
+  Group& group(Kind kind, std::uint32_t least_members = 1, std::uint32_t most_members = 1);
+  Group& shared_group() { return *shared_.front(); }
+  /// Changes the group until its next version is `version` modulo its cycle.
+  void advance(Group& group, std::uint64_t version);
+  void change(Group& group);
+
  private:
   struct Pending {
     Group& group;
@@ -45,6 +52,7 @@ class Writer {
   Pending begin(Group& group, std::uint64_t version, Op op);
   void acknowledged(const Pending& pending, const std::vector<PageId>& pages);
 
+  void enter_transaction();
   void change_memories(Group& group);
   void erase_memories(Group& group);
   void change_shared(Group& group);
