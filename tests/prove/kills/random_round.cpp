@@ -148,6 +148,7 @@ class Conductor {
     const std::uint64_t give_up = now_ns() + 3'000'000;
     while (!while_opening && now_ns() < give_up) {
       if (phase.load() == wanted || (!can_write && phase.load() >= Phase::ready)) break;
+      std::this_thread::yield();
     }
     const std::uint64_t until = now_ns() + random_() % (choice < 2 ? 1'500'000 : 150'000);
     if (choice < 2) return std::this_thread::sleep_for(microseconds(random_() % 1'500));

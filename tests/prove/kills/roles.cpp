@@ -64,9 +64,9 @@ void read(const Actor& actor) {
   StorageEngine engine = open_store(actor, witness, round_options(actor.board.config));
   actor.enter(Phase::ready);
   while (!actor.stopping()) {
-    for (int i = 0; i < 2'000 && !actor.stopping(); ++i) read_something(actor.board, engine, witness, random);
-    if (random() % 8 == 0) witness.scan(engine);
-    if (random() % 8 == 0) witness.for_each(engine);
+    for (int i = 0; i < 500 && !actor.stopping(); ++i) read_something(actor.board, engine, witness, random);
+    if (random() % 16 == 0) witness.scan(engine);
+    if (random() % 16 == 0) witness.for_each(engine);
     const Lsn lsn = witness.committed(engine);
     // Leaves the processor to the others for a moment.
     if (witness.good(engine.wait_for_change(lsn, milliseconds(2)), "wait_for_change") < lsn)
@@ -229,6 +229,14 @@ void back_up(const Actor& actor) {
   witness.good(engine.close(), "close");
 }
 
+// Killed in the middle of this, nobody takes the rest for a backup.
+void remove_whole(const std::filesystem::path& directory) {
+  const std::filesystem::path away = directory.string() + "-removed";
+  std::filesystem::remove_all(away);
+  std::filesystem::rename(directory, away);
+  std::filesystem::remove_all(away);
+}
+
 }  // namespace
 
 Options round_options(const Config& config) {
@@ -251,7 +259,7 @@ void make_backup(const Actor& actor, StorageEngine& engine, Witness& witness) {
     } else if (!is_code(half, ErrorCode::corruption) && !is_code(half, ErrorCode::not_found)) {
       witness.good(std::move(half), "open of a killed backup");
     }
-    std::filesystem::remove_all(copy_path);
+    remove_whole(copy_path);
   }
   const Floors floors = witness.floors();
   actor.enter(Phase::in_call);
@@ -284,7 +292,7 @@ void make_backup(const Actor& actor, StorageEngine& engine, Witness& witness) {
   }
   witness.count(Op::backup, board.member_count);
   witness.good(copy.close(), "close of the backup");
-  std::filesystem::remove_all(copy_path);
+  remove_whole(copy_path);
 }
 
 // The child outlives its parent when that is killed meanwhile. What it inherited must answer `forked` and must not hold
