@@ -8,6 +8,7 @@
 #include <string>
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <fmt/format.h>
 
@@ -144,6 +145,8 @@ int replay(const std::string& line) {
 
 int main(int argc, char** argv) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // forked children of killed actors come to us
+  const int priority = ::getpriority(PRIO_PROCESS, 0);
+  ::setpriority(PRIO_PROCESS, 0, priority - mentedb::prove::kConductorsLead);
   if (argc != 3) {
     std::fputs(
         "usage: mentedb_prove_kills BUDGET SEED | --replay LINE; BUDGET is slice, full, a number of kills, or "

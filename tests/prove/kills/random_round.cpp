@@ -22,6 +22,8 @@ struct Seat {
   std::uint32_t kill_weight;
   pid_t pid = -1;
   bool stopped = false;
+  bool was_killed = false;
+  Phase killed_in = Phase::gone;
   std::uint64_t operations_seen = 0;
   std::uint64_t moved_at_ns = 0;
 };
@@ -35,6 +37,9 @@ const std::vector<Seat> kCrowd{
     {.role = Role::follower, .kill_weight = 5}, {.role = Role::reader, .kill_weight = 4}};
 constexpr std::uint64_t kLeastPeers = 3;
 constexpr std::uint64_t kHangNs = 60'000'000'000;
+
+// The only place that sends signals: kill(2) takes numbers below 1 for whole groups of processes.
+bool signal(const Seat& seat, int number) { return seat.pid > 0 && ::kill(seat.pid, number) == 0; }
 
 bool holds_the_lock(pid_t pid) {
   std::ifstream locks("/proc/locks");
@@ -59,44 +64,55 @@ class Conductor {
                                [](const Lane& lane) { return lane.log_size.load() > kLogRecords * 9 / 10; });
   }
 
+  // One to four of them at once, as long as enough others are alive.
   void strike() {
     const std::uint32_t victim = choose();
     if (!wait_for_peers(victim)) return;
     aim(victim);
     if (violated()) return;
-    const std::uint64_t choice = random_() % 100;
-    if (choice < 10) {
+    std::vector<std::uint32_t> victims{victim};
+    const bool with_a_stop = random_() % 10 == 0;
+    if (with_a_stop) {
       stop(victim);
-      if (random_() % 3 == 0) strike_another(victim);
       std::this_thread::sleep_for(microseconds(random_() % 4'000));
-      if (random_() % 3 == 0) return resume(victim);
-    } else if (choice < 18) {
-      strike_another(victim);
+      if (random_() % 3 == 0) victims.clear();  // that one goes on, others are killed meanwhile
     }
-    kill(victim);
+    for (std::uint64_t more = random_() % 4; more > 0; --more) {
+      const std::uint32_t other = choose();
+      if (board_.slots[other].phase.load() == Phase::starting && random_() % 4 != 0) continue;  // it has had its share
+      if (other != victim && std::ranges::find(victims, other) == victims.end()) victims.push_back(other);
+    }
+    for (const std::uint32_t slot : victims) {
+      if (live_peers(slot) >= kLeastPeers) send_kill(slot);
+    }
+    for (const std::uint32_t slot : victims) finish_kill(slot);
+    resume(victim);
   }
 
-  // I5: a stopped process, whatever it holds, stops no reader by id.
+  // I5: a stopped process, whatever it holds, stops no reader by id that has the store open.
   void hold_a_writer() {
     const std::uint32_t victim = static_cast<std::uint32_t>(random_() % 4);
-    if (!wait_for_peers(victim)) return;
-    aim(victim);
-    stop(victim);
-    const auto reads = [this] {
-      std::uint64_t sum = 0;
-      for (std::uint32_t slot = 0; slot < seats_.size(); ++slot) {
-        if (seats_[slot].role == Role::reader)
-          sum += board_.lanes[slot * kThreadsPerSlot].operations[static_cast<std::size_t>(Op::read_id)].load();
-      }
-      return sum;
-    };
-    const std::uint64_t before = reads();
-    const std::uint64_t deadline = now_ns() + 20'000'000'000;
-    while (reads() < before + 500 && now_ns() < deadline && !violated()) std::this_thread::sleep_for(milliseconds(5));
-    if (reads() < before + 500 && !violated())
-      board_.note_violation("conductor", "I5: readers by id do not go on while a writer is stopped");
-    if (random_() % 2 == 0) return resume(victim);
-    kill(victim);
+    const std::uint32_t slot = static_cast<std::uint32_t>(seats_.size());
+    const Actor actor{.board = board_, .scratch = scratch_, .slot = slot, .seed = random_()};
+    actor.enter(Phase::starting);
+    board_.go = 0;
+    const pid_t reader = fork_child(board_, "reader by id", [&] { read_by_id(actor); });
+    while (board_.slots[slot].phase.load() != Phase::ready && !violated()) std::this_thread::sleep_for(milliseconds(1));
+    if (wait_for_peers(victim)) {
+      aim(victim);
+      stop(victim);
+      const Word& reads = actor.lane().operations[static_cast<std::size_t>(Op::read_id)];
+      const std::uint64_t wanted = reads.load() + 500;
+      const std::uint64_t deadline = now_ns() + 20'000'000'000;
+      while (reads.load() < wanted && now_ns() < deadline && !violated()) std::this_thread::sleep_for(milliseconds(1));
+      if (reads.load() < wanted && !violated())
+        board_.note_violation("conductor", "I5: a reader by id does not go on while a writer is stopped");
+      resume(victim);
+    }
+    board_.go = 1;
+    int status = 0;
+    if (!violated() && ::waitpid(reader, &status, 0) == reader && status != 0)
+      board_.note_violation("conductor", fmt::format("the reader by id ended with wait status {:#x}", status));
   }
 
   void reap();
@@ -112,7 +128,7 @@ class Conductor {
   }
 
   bool is_live(std::uint32_t slot) const {
-    return !seats_[slot].stopped && board_.slots[slot].phase.load() >= Phase::ready;
+    return !seats_[slot].stopped && !seats_[slot].was_killed && board_.slots[slot].phase.load() >= Phase::ready;
   }
   std::uint64_t live_peers(std::uint32_t victim) const {
     std::uint64_t live = 0;
@@ -145,10 +161,9 @@ class Conductor {
     const bool while_opening = choice == 0;
     const Phase wanted = choice < 3 ? Phase::ready : choice < 7 ? Phase::in_call : Phase::in_transaction;
     const bool can_write = victim < 5;
-    const std::uint64_t give_up = now_ns() + 3'000'000;
+    const std::uint64_t give_up = now_ns() + 1'000'000;
     while (!while_opening && now_ns() < give_up) {
       if (phase.load() == wanted || (!can_write && phase.load() >= Phase::ready)) break;
-      std::this_thread::yield();
     }
     const std::uint64_t until = now_ns() + random_() % (choice < 2 ? 1'500'000 : 150'000);
     if (choice < 2) return std::this_thread::sleep_for(microseconds(random_() % 1'500));
@@ -158,7 +173,7 @@ class Conductor {
 
   void stop(std::uint32_t slot) {
     Seat& seat = seats_[slot];
-    ::kill(seat.pid, SIGSTOP);
+    if (!signal(seat, SIGSTOP)) return;
     int status = 0;
     if (::waitpid(seat.pid, &status, WUNTRACED) == seat.pid && !WIFSTOPPED(status)) return died(slot, status);
     seat.stopped = true;
@@ -168,29 +183,28 @@ class Conductor {
   void resume(std::uint32_t slot) {
     if (!seats_[slot].stopped) return;
     seats_[slot].stopped = false;
-    ::kill(seats_[slot].pid, SIGCONT);
+    signal(seats_[slot], SIGCONT);
   }
 
-  void strike_another(std::uint32_t victim) {
-    const std::uint32_t other = choose();
-    if (other == victim || live_peers(other) <= kLeastPeers) return;
-    kill(other);
-  }
-
-  void kill(std::uint32_t slot) {
+  void send_kill(std::uint32_t slot) {
     Seat& seat = seats_[slot];
-    const Phase phase = board_.slots[slot].phase.load();
     totals_.least_live_peers = std::min(totals_.least_live_peers, live_peers(slot));
-    ::kill(seat.pid, SIGKILL);
+    seat.killed_in = board_.slots[slot].phase.load();
+    seat.was_killed = signal(seat, SIGKILL);
+  }
+
+  void finish_kill(std::uint32_t slot) {
+    Seat& seat = seats_[slot];
+    if (!std::exchange(seat.was_killed, false)) return;
     int status = 0;
     while (::waitpid(seat.pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return died(slot, status);
     ++totals_.kills_in_all;
     ++totals_.kills[static_cast<std::size_t>(seat.role)];
-    if (phase == Phase::starting) ++totals_.kills_while_opening;
-    if (phase == Phase::in_call) ++totals_.kills_in_a_call;
-    if (phase == Phase::in_transaction) ++totals_.kills_in_a_transaction;
+    if (seat.killed_in == Phase::starting) ++totals_.kills_while_opening;
+    if (seat.killed_in == Phase::in_call) ++totals_.kills_in_a_call;
+    if (seat.killed_in == Phase::in_transaction) ++totals_.kills_in_a_transaction;
     if (seat.stopped) ++totals_.kills_while_stopped;
     if (board_.slots[slot].forked.load() != 0) ++totals_.kills_of_parents;
     if (board_.config.on_disk) ++totals_.kills_on_disk;
@@ -263,7 +277,7 @@ void Conductor::end() {
   }
   if (!violated()) board_.note_violation("conductor", "an actor does not end within a minute");
   for (Seat& seat : seats_) {
-    if (seat.pid > 0) ::kill(seat.pid, SIGKILL);
+    signal(seat, SIGKILL);
   }
   while (::waitpid(-1, nullptr, 0) > 0) {
   }

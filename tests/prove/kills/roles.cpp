@@ -58,17 +58,22 @@ void read_something(Board& board, const StorageEngine& engine, Witness& witness,
   }
 }
 
+// Processor time is what limits the number of kills, and readers would take all of it.
+void pause_for_the_others(std::mt19937_64& random) {
+  std::this_thread::sleep_for(std::chrono::microseconds(1'000 + random() % 4'000));
+}
+
 void read(const Actor& actor) {
   Witness witness(actor.board, fmt::format("reader slot {}", actor.slot), actor.lane());
   std::mt19937_64 random(actor.seed);
   StorageEngine engine = open_store(actor, witness, round_options(actor.board.config));
   actor.enter(Phase::ready);
   while (!actor.stopping()) {
-    for (int i = 0; i < 500 && !actor.stopping(); ++i) read_something(actor.board, engine, witness, random);
+    for (int i = 0; i < 300 && !actor.stopping(); ++i) read_something(actor.board, engine, witness, random);
     if (random() % 16 == 0) witness.scan(engine);
     if (random() % 16 == 0) witness.for_each(engine);
     const Lsn lsn = witness.committed(engine);
-    // Leaves the processor to the others for a moment.
+    pause_for_the_others(random);
     if (witness.good(engine.wait_for_change(lsn, milliseconds(2)), "wait_for_change") < lsn)
       witness.fail("I8: wait_for_change went back");
     witness.count(Op::wait);
@@ -122,6 +127,7 @@ void follow_once(Board& board, const StorageEngine& engine, Witness& witness, Ls
 
 void follow(const Actor& actor) {
   Witness witness(actor.board, fmt::format("follower slot {}", actor.slot), actor.lane());
+  std::mt19937_64 random(actor.seed);
   StorageEngine engine = open_store(actor, witness, round_options(actor.board.config));
   actor.enter(Phase::ready);
   Lsn cursor = witness.committed(engine);
@@ -131,6 +137,7 @@ void follow(const Actor& actor) {
     if (now.value < acked) witness.fail(fmt::format("I4: wait_for_change answered {}, after {}", now.value, acked));
     witness.count(Op::wait);
     follow_once(actor.board, engine, witness, cursor);
+    pause_for_the_others(random);
   }
   witness.good(engine.close(), "close");
 }
@@ -142,7 +149,10 @@ void write(const Actor& actor, std::uint32_t threads) {
     Writer writer(actor, engine, thread);
     writer.resolve();
     actor.enter(Phase::ready);
-    while (!actor.stopping()) writer.step();
+    for (std::uint64_t step = 1; !actor.stopping(); ++step) {
+      writer.step();
+      if (step % 8 == 0) std::this_thread::sleep_for(milliseconds(1));
+    }
   };
   std::vector<std::jthread> others;
   for (std::uint32_t thread = 1; thread < threads; ++thread) others.emplace_back(work, thread);
@@ -327,6 +337,14 @@ void fork_a_child(const Actor& actor, StorageEngine& engine, Witness& witness) {
   }
   refused(engine.load_memory(id), "load_memory");
   ::_exit(0);
+}
+
+void read_by_id(const Actor& actor) {
+  Witness witness(actor.board, "reader by id", actor.lane());
+  std::mt19937_64 random(actor.seed);
+  const StorageEngine engine = open_store(actor, witness, round_options(actor.board.config));
+  actor.enter(Phase::ready);
+  while (actor.board.go.load() == 0) witness.read_id(engine, any_member(actor.board, random, Kind::permanent));
 }
 
 void run_role(Role role, const Actor& actor) {

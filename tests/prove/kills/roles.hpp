@@ -15,6 +15,9 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Role::cou
 /// How the actors of this round open the store.
 Options round_options(const Config& config);
 
+/// Nothing but reads by id, until the board says `go`.
+void read_by_id(const Actor& actor);
+
 void run_role(Role role, const Actor& actor);
 
 /// One backup, opened, verified and judged: it holds one moment between its beginning and its end.

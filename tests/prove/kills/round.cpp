@@ -8,6 +8,7 @@
 #include <thread>
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -88,16 +89,11 @@ void add_group(Board& board, Kind kind, std::uint32_t owner, std::uint32_t membe
 }
 
 void run_quietly(const std::function<void()>& body, Board& board, std::string_view who) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    body();
-    ::_exit(0);
-  }
+  const pid_t pid = fork_child(board, who, body);
   int status = 0;
   ::waitpid(pid, &status, 0);
   if (status != 0 && board.violations.load() == 0)
-    board.note_violation(who, fmt::format("ended with status {}", status));
+    board.note_violation(who, fmt::format("ended with wait status {:#x}", status));
 }
 
 }  // namespace
@@ -141,22 +137,33 @@ Board& set_up(const Config& config, const std::filesystem::path& scratch) {
   return board;
 }
 
-pid_t spawn(Role role, const Actor& actor) {
-  actor.board.slots[actor.slot].forked = 0;
-  actor.enter(Phase::starting);
-  const pid_t parent = ::getpid();
+pid_t fork_or_throw() {
   const pid_t pid = ::fork();
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  return pid;
+}
+
+pid_t fork_child(Board& board, std::string_view who, const std::function<void()>& body) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = fork_or_throw();
   if (pid > 0) return pid;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no actor outlives a conductor that was killed
   if (::getppid() != parent) ::_exit(0);
   ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+  ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + kConductorsLead);
   try {
-    run_role(role, actor);
+    body();
   } catch (const std::exception& error) {
-    actor.board.fail(fmt::format("{} slot {}", kRoleNames[static_cast<std::size_t>(role)], actor.slot), error.what());
+    board.fail(who, error.what());
   }
   ::_exit(0);
+}
+
+pid_t spawn(Role role, const Actor& actor) {
+  actor.board.slots[actor.slot].forked = 0;
+  actor.enter(Phase::starting);
+  const std::string who = fmt::format("{} slot {}", kRoleNames[static_cast<std::size_t>(role)], actor.slot);
+  return fork_child(actor.board, who, [&] { run_role(role, actor); });
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,14 @@ std::filesystem::path scratch_for(const Config& config);
 /// Makes board and store, and the groups that writers share or never delete.
 Board& set_up(const Config& config, const std::filesystem::path& scratch);
 
-/// Forks `role` into `slot`. The slot's phase is `starting` when this returns.
+/// The conductor runs this much ahead of its actors, where it may, or a busy machine lets it kill too seldom.
+inline constexpr int kConductorsLead = 10;
+
+/// fork(2) that throws, so that no -1 ever gets to kill(2), which would take it for everybody.
+pid_t fork_or_throw();
+/// Runs `body` in a forked child that dies with us, may be traced by anybody, and ends with status 0 or a violation.
+pid_t fork_child(Board& board, std::string_view who, const std::function<void()>& body);
+/// Forks `role` into a slot. The slot's phase is `starting` when this returns.
 pid_t spawn(Role role, const Actor& actor);
 
 /// In a child of its own: opens the store when all is quiet and compares everything with the board. Notes violations.

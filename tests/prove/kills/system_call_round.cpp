@@ -28,8 +28,8 @@ pid_t run_program(const std::vector<std::string>& words) {
   std::vector<char*> arguments;
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
-  const pid_t pid = ::fork();
-  if (pid != 0) return pid;
+  const pid_t pid = fork_or_throw();
+  if (pid > 0) return pid;
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   const int null = ::open("/dev/null", O_RDWR);
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, descriptor);
@@ -183,13 +183,7 @@ class Points {
     const std::uint32_t slot = point == Point::group_commit ? 3 : 0;
     const Actor actor{.board = board_, .scratch = scratch_, .slot = slot, .seed = seed_ + ++runs_};
     actor.enter(Phase::starting);
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-      run_point(point, actor);
-      ::_exit(0);
-    }
+    const pid_t pid = fork_child(board_, "traced process", [&] { run_point(point, actor); });
     int status = 0;
     if (!wait_until([&] { return board_.slots[slot].phase.load() == Phase::ready; })) return abandon(pid);
     std::vector<std::string> words{"strace", "-f", "-s", "0", "-p", std::to_string(pid), "-o", trace.string()};
