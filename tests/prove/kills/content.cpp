@@ -62,21 +62,28 @@ std::optional<std::uint64_t> version_of(const Config& config, std::uint32_t memb
   return node.access_count;
 }
 
-std::vector<std::byte> make_raw(const Config& config, std::uint32_t member, std::uint64_t version) {
+std::vector<std::byte> make_raw(std::uint32_t member, std::uint64_t version) {
   const RawHead head{.member = member, .version = version};
-  const std::string_view body = slice(config, member, version).substr(0, 250);
+  const std::string_view body = std::string_view(text()).substr(version * 97 % kTextBytes, kRawBytes - sizeof(head));
   std::vector<std::byte> raw(sizeof(head) + body.size());
   std::memcpy(raw.data(), &head, sizeof(head));
   std::memcpy(raw.data() + sizeof(head), body.data(), body.size());
   return raw;
 }
 
-std::optional<std::uint64_t> version_of(const Config& config, std::uint32_t member, std::span<const std::byte> raw) {
+std::optional<std::uint64_t> version_of(std::uint32_t member, std::span<const std::byte> raw) {
   RawHead head{};
   if (raw.size() < sizeof(head)) return std::nullopt;
   std::memcpy(&head, raw.data(), sizeof(head));
-  if (head.member != member || !std::ranges::equal(raw, make_raw(config, member, head.version))) return std::nullopt;
+  if (head.member != member || !std::ranges::equal(raw, make_raw(member, head.version))) return std::nullopt;
   return head.version;
+}
+
+bool is_whole_raw(std::span<const std::byte> raw) {
+  RawHead head{};
+  if (raw.size() < sizeof(head)) return raw.empty();
+  std::memcpy(&head, raw.data(), sizeof(head));
+  return version_of(static_cast<std::uint32_t>(head.member), raw).has_value();
 }
 
 }  // namespace mentedb::prove

@@ -33,8 +33,7 @@ struct Plan {
   std::uint64_t passes = 1;        ///< over all operations to be killed at their system calls
 };
 
-Plan plan_of(const std::string& budget, std::uint64_t seed) {
-  static_cast<void>(seed);
+Plan plan_of(const std::string& budget) {
   if (budget == "slice")
     return {.kills = kSliceKills, .deadline_ns = now_ns() + kSliceSeconds * 1'000'000'000, .point_stride = 5};
   if (budget == "full") return {.kills = kFullKills, .checks = kFullKills * kChecksPerKill, .passes = 2};
@@ -78,7 +77,7 @@ int finish(const Totals& totals, std::uint64_t seed, std::uint64_t begin_ns) {
 
 int campaign(const std::string& budget, std::uint64_t seed) {
   const std::uint64_t begin = now_ns();
-  const Plan plan = plan_of(budget, seed);
+  const Plan plan = plan_of(budget);
   Totals totals;
   const auto over = [&] {
     if (!totals.violations.empty()) return true;

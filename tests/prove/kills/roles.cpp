@@ -39,9 +39,11 @@ Member& any_member(Board& board, std::mt19937_64& random, Kind kind) {
 
 void read_something(Board& board, const StorageEngine& engine, Witness& witness, std::mt19937_64& random) {
   const std::uint64_t choice = random() % 32;
-  Member& member = any_member(board, random, choice == 0 ? Kind::raw : Kind::permanent);
+  Member& member = any_member(board, random, choice == 0 || choice > 29 ? Kind::raw : Kind::permanent);
   switch (choice) {
     case 0:
+    case 30:
+    case 31:
       return witness.read_raw(engine, member);
     case 1:
       return witness.find(engine, member);
@@ -70,8 +72,8 @@ void read(const Actor& actor) {
   actor.enter(Phase::ready);
   while (!actor.stopping()) {
     for (int i = 0; i < 300 && !actor.stopping(); ++i) read_something(actor.board, engine, witness, random);
-    if (random() % 16 == 0) witness.scan(engine);
-    if (random() % 16 == 0) witness.for_each(engine);
+    if (random() % 2 == 0) witness.scan(engine);
+    if (random() % 8 == 0) witness.for_each(engine);
     const Lsn lsn = witness.committed(engine);
     pause_for_the_others(random);
     if (witness.good(engine.wait_for_change(lsn, milliseconds(2)), "wait_for_change") < lsn)

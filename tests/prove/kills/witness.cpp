@@ -117,7 +117,8 @@ void Witness::read_raw(const StorageEngine& engine, Member& member) {
   const std::uint32_t number = board_.index_of(member);
   std::optional<std::uint64_t> version;
   if (copy && copy->header.type == PageType::raw) {
-    version = copy->data.empty() ? std::optional(where >> 32) : version_of(board_.config, number, copy->data);
+    if (!is_whole_raw(copy->data)) fail(fmt::format("{} is torn on page {}", name(member), where & 0xFFFF'FFFF));
+    version = copy->data.empty() ? std::optional(where >> 32) : version_of(number, copy->data);
   } else if (!copy && !is_code(copy, ErrorCode::not_found)) {
     good(copy, "read_page of a raw page");
   }

@@ -94,7 +94,7 @@ void Writer::resolve_group(Group& group, Transaction& transaction) {
       std::optional<std::uint64_t> held;
       if (page && page->header.type == PageType::raw) {
         const bool empty = page->data.empty() && group.acked.load() % 8 == 1;
-        held = empty ? std::optional(group.acked.load()) : version_of(board_.config, number, page->data);
+        held = empty ? std::optional(group.acked.load()) : version_of(number, page->data);
       } else if (!page && !is_code(page, ErrorCode::not_found)) {
         witness_.good(page, "read_page under the lock");
       }
@@ -315,10 +315,10 @@ void Writer::change_raw(Group& group) {
     return acknowledged(pending, {});
   }
   if (version % 8 == 1) {
-    const PageId fresh = witness_.good(engine_.allocate_page(300), "allocate_page");
+    const PageId fresh = witness_.good(engine_.allocate_page(kRawBytes), "allocate_page");
     return acknowledged(pending, {fresh});
   }
-  witness_.good(engine_.write_page(page, make_raw(board_.config, group.first_member, version)), "write_page");
+  witness_.good(engine_.write_page(page, make_raw(group.first_member, version)), "write_page");
   acknowledged(pending, {page});
 }
 
