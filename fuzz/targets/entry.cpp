@@ -46,7 +46,7 @@ void decode(fuzz::Input& input, bool seal) {
   FUZZ_REQUIRE(again == bytes);
 }
 
-void use(fuzz::Input& input, bool seal) {
+void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
   static fuzz::MemoryFile file("pages.db");
   static fuzz::MemoryDirectory directory;
   file.reset();
@@ -86,7 +86,7 @@ void use(fuzz::Input& input, bool seal) {
   for (const auto& [id, place] : live.places()) FUZZ_REQUIRE(place.page <= pages);
 
   index::IdIndex ids(directory, words, pool, {}, false);
-  if (ids.rebuild(pages, input.below(pages + 1))) {
+  if (with_index && ids.rebuild(pages, input.below(pages + 1))) {
     const auto table = ids.current();
     FUZZ_REQUIRE(table);
     for (std::uint8_t i = 0; i < 8; ++i) {
@@ -103,7 +103,7 @@ void use(fuzz::Input& input, bool seal) {
 
   pages::Allocator allocator(pool, page_file, words);
   pages::TakenRuns taken;
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; with_allocation && i < 4; ++i) {
     const auto page = allocator.allocate(wanted, counters, taken);
     if (!page) break;
     FUZZ_REQUIRE(*page != 0 && *page + wanted - 1 <= counters.page_count);
@@ -118,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint8_t mode = input.byte();
   const bool seal = (mode & 0x80) != 0;
   if ((mode & 1) != 0) {
-    use(input, seal);
+    use(input, seal, (mode & 2) != 0, (mode & 4) != 0);
   } else {
     decode(input, seal);
   }
