@@ -2,6 +2,7 @@
 // libFuzzer there is nobody who watches allocations, so this does (I10: no more than the file's size and a constant).
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -78,7 +78,8 @@ void change(Input& input, T& value, std::size_t first = 0) {
   }
   const std::uint64_t number = input.number();
   const std::size_t aligned = at / 4 * 4;
-  std::memcpy(bytes.data() + aligned, &number, std::min<std::size_t>({8, bytes.size() - aligned, input.flag() ? 4U : 8U}));
+  std::memcpy(bytes.data() + aligned, &number,
+              std::min<std::size_t>({8, bytes.size() - aligned, input.flag() ? 4U : 8U}));
 }
 
 }  // namespace
@@ -214,7 +215,7 @@ void HostileStore::edit_words(Input& input) {
     write(kPages, format::kSharedWordsOffset, bytes);
     return;
   }
-  constexpr std::array<std::uint64_t, 16> kWords = {128, 136, 144, 152, 192, 200, 208, 256,
+  constexpr std::array<std::uint64_t, 16> kWords = {128, 136, 144, 152,  192,  200, 208, 256,
                                                     264, 272, 320, 2048, 2056, 144, 144, 136};
   const std::uint64_t value = input.number();
   write(kPages, format::kSharedWordsOffset + kWords[what % kWords.size()], std::as_bytes(std::span(&value, 1)));
@@ -286,7 +287,8 @@ void HostileStore::edit_log(Input& input) {
       change(input, header, sizeof header.checksum);
       base::write_struct(bytes, 0, header);
     } else {
-      const std::size_t at = sizeof(format::BatchHeader) + input.below(std::min<std::size_t>(bytes.size() - sizeof(format::BatchHeader), 200));
+      const std::size_t at = sizeof(format::BatchHeader) +
+                             input.below(std::min<std::size_t>(bytes.size() - sizeof(format::BatchHeader), 200));
       bytes[at] ^= static_cast<std::byte>(input.byte());
     }
   }
@@ -309,8 +311,9 @@ void HostileStore::edit_entry(Input& input) {
   const std::uint8_t shape = input.byte();
   entry.type = static_cast<format::EntryType>(1 + shape % 7);
   entry.lsn = (shape & 0x40) != 0 ? input.number() : 1 + input.byte() % 32;
-  entry.run_pages = (shape & 0x80) != 0 ? static_cast<std::uint32_t>(input.number())
-                    : format::is_free(entry.type) ? 0U : 1U + input.byte() % 8;
+  entry.run_pages = (shape & 0x80) != 0           ? static_cast<std::uint32_t>(input.number())
+                    : format::is_free(entry.type) ? 0U
+                                                  : 1U + input.byte() % 8;
   if (input.flag()) entry.id = testing::memory_id(input.byte() % (kMemories + 4)).bytes;
   std::array<std::byte, format::kEntryBytes> bytes{};
   format::encode_entry(entry, page, superblock_.seed, bytes);
@@ -324,7 +327,14 @@ void HostileStore::edit_run(Input& input) {
   const std::uint64_t size = size_of(kPages);
   if (offset + geometry_.page_bytes() > size) return;
   auto header = base::read_struct<format::RunHeader>(read(kPages, offset, sizeof(format::RunHeader)));
-  if (header.page != page) header = {.checksum = 0, .page = page, .lsn = 1 + input.number(), .payload_bytes = 100, .run_pages = 1, .type = format::RunType::memory, .reserved = {}};
+  if (header.page != page)
+    header = {.checksum = 0,
+              .page = page,
+              .lsn = 1 + input.number(),
+              .payload_bytes = 100,
+              .run_pages = 1,
+              .type = format::RunType::memory,
+              .reserved = {}};
   if (input.flag()) change(input, header, sizeof header.checksum);
   const std::uint64_t room = std::min<std::uint64_t>(size - offset - sizeof header, 65'536);
   auto payload = read(kPages, offset + sizeof header, std::min<std::uint64_t>(header.payload_bytes, room));
@@ -346,7 +356,8 @@ void HostileStore::edit_index(Input& input) {
     write(path, 0, block);
     return;
   }
-  const format::IdHash hash = format::hash_id(testing::memory_id(input.byte() % (kMemories + 4)).bytes, superblock_.seed);
+  const format::IdHash hash =
+      format::hash_id(testing::memory_id(input.byte() % (kMemories + 4)).bytes, superblock_.seed);
   const std::uint64_t position = (hash.start + input.byte() % 3) % format::kMinIndexSlots;
   std::uint64_t slot = input.flag() ? format::make_slot(hash.fingerprint, pick_page(input)) : input.number();
   if (input.byte() % 8 == 0) slot = format::kEmptySlot;

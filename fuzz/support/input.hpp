@@ -59,10 +59,10 @@ class Input {
 }  // namespace mentedb::fuzz
 
 /// What must hold whatever the bytes are. Ends the program: the fuzzer keeps the input.
-#define FUZZ_REQUIRE(condition)                                                                    \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      std::fprintf(stderr, "fuzz: does not hold: %s (%s:%d)\n", #condition, __FILE__, __LINE__);   \
-      std::abort();                                                                                \
-    }                                                                                              \
+#define FUZZ_REQUIRE(condition)                                                                  \
+  do {                                                                                           \
+    if (!(condition)) {                                                                          \
+      std::fprintf(stderr, "fuzz: does not hold: %s (%s:%d)\n", #condition, __FILE__, __LINE__); \
+      std::abort();                                                                              \
+    }                                                                                            \
   } while (false)

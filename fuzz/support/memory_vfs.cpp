@@ -106,8 +106,8 @@ std::size_t MemoryFile::read(std::uint64_t offset, std::span<std::byte> out) {
 
 std::byte* MemoryFile::at(std::uint64_t offset, std::uint64_t length, const char* what) {
   if (offset > size_bytes_ || length > size_bytes_ - offset) {
-    std::fprintf(stderr, "fuzz: %s: %s of [%llu, +%llu) is beyond the file of %llu bytes (SIGBUS)\n", name_.c_str(), what,
-                 static_cast<unsigned long long>(offset), static_cast<unsigned long long>(length),
+    std::fprintf(stderr, "fuzz: %s: %s of [%llu, +%llu) is beyond the file of %llu bytes (SIGBUS)\n", name_.c_str(),
+                 what, static_cast<unsigned long long>(offset), static_cast<unsigned long long>(length),
                  static_cast<unsigned long long>(size_bytes_));
     std::abort();
   }

@@ -24,7 +24,8 @@ EntryBytes make_entry(fuzz::Input& input, std::uint64_t page, bool seal) {
   EntryBytes bytes{};
   if (!seal) return input.take<EntryBytes>();
   const std::uint8_t shape = input.byte();
-  format::Entry entry{.id = {}, .lsn = input.number(), .run_pages = 0, .type = static_cast<format::EntryType>(shape % 9)};
+  format::Entry entry{
+      .id = {}, .lsn = input.number(), .run_pages = 0, .type = static_cast<format::EntryType>(shape % 9)};
   entry.id[0] = input.byte() % 8;  // ids that meet each other
   entry.run_pages = static_cast<std::uint32_t>(input.number());
   if ((shape & 0x80) != 0) entry.run_pages = format::is_free(entry.type) ? 0 : 1 + shape % 3;

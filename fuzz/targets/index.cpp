@@ -27,7 +27,9 @@ void make_pages(fuzz::MemoryFile& file, const format::Geometry& geometry) {
   for (std::uint64_t page = 1; page <= kPages; ++page) {
     format::Entry entry{};
     if (page <= 8)
-      entry = {.id = id_of(static_cast<std::uint8_t>(page)).bytes, .lsn = page, .run_pages = 1,
+      entry = {.id = id_of(static_cast<std::uint8_t>(page)).bytes,
+               .lsn = page,
+               .run_pages = 1,
                .type = format::EntryType::memory_stored};
     std::array<std::byte, format::kEntryBytes> bytes{};
     format::encode_entry(entry, page, kSeed, bytes);
@@ -72,11 +74,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   pages::BufferPool pool(*opened, words, geometry, kSeed);
   index::IdIndex ids(directory, words, pool, identity, writable);
   const std::uint8_t slots = input.byte() % 64;
-  for (std::uint8_t i = 0; i < slots && file.size_bytes() > format::kIndexSlotsOffset + 8 * format::kMinIndexSlots - 1; ++i) {
+  for (std::uint8_t i = 0; i < slots && file.size_bytes() > format::kIndexSlotsOffset + 8 * format::kMinIndexSlots - 1;
+       ++i) {
     // Where an id looks, with its fingerprint, so that somebody finds it.
     const format::IdHash hash = ids.hash(id_of(input.byte()));
     const std::uint64_t position = (hash.start + input.byte() % 4) % format::kMinIndexSlots;
-    const std::uint64_t slot = input.flag() ? format::make_slot(hash.fingerprint, input.number() & 0xFFFF'FFFF) : input.number();
+    const std::uint64_t slot =
+        input.flag() ? format::make_slot(hash.fingerprint, input.number() & 0xFFFF'FFFF) : input.number();
     file.write(format::kIndexSlotsOffset + 8 * position, std::as_bytes(std::span(&slot, 1)));
   }
   if (slots == 63) {  // no slot is empty: nobody may look for one without end

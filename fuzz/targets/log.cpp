@@ -130,12 +130,12 @@ void whole_file(fuzz::Input& input) {
   FUZZ_REQUIRE(slots);
   const format::LogSlot* newest = slots->newest();
   if (newest == nullptr) return;
-  const auto end = log.walk(*newest, [&](std::uint64_t, const format::BatchHeader& header,
-                                         std::span<const std::byte> batch) -> Result<void> {
-    FUZZ_REQUIRE(header.bytes == batch.size());
-    check_operations(batch);
-    return {};
-  });
+  const auto end = log.walk(
+      *newest, [&](std::uint64_t, const format::BatchHeader& header, std::span<const std::byte> batch) -> Result<void> {
+        FUZZ_REQUIRE(header.bytes == batch.size());
+        check_operations(batch);
+        return {};
+      });
   FUZZ_REQUIRE(end);
   FUZZ_REQUIRE(end->tail.offset <= base::round_up(file.size_bytes(), base::kBlockBytes));
   const std::uint64_t before = file.bytes_read();
@@ -181,7 +181,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 2: {
       const auto bytes = input.rest();
       const auto header = format::parse_batch_header(bytes, format::kLogStart);
-      if (header && bytes.size() >= header->bytes) static_cast<void>(format::batch_verifies(bytes.first(header->bytes), 1));
+      if (header && bytes.size() >= header->bytes)
+        static_cast<void>(format::batch_verifies(bytes.first(header->bytes), 1));
       return 0;
     }
     default:

@@ -83,8 +83,8 @@ class Session {
     static_cast<void>(engine.scan_all_memories());
     static_cast<void>(engine.changes_since(Lsn{0}));
     static_cast<void>(engine.changes_since(Lsn{input_.number()}));
-    static_cast<void>(engine.for_each_memory([](const MemoryNode&, PageId) { return true; },
-                                             [](MemoryId, PageId, const Error&) {}));
+    static_cast<void>(
+        engine.for_each_memory([](const MemoryNode&, PageId) { return true; }, [](MemoryId, PageId, const Error&) {}));
     static_cast<void>(engine.stats());
     static_cast<void>(engine.committed_lsn());
   }

@@ -37,7 +37,7 @@ Result<std::unique_ptr<RawStore>> RawStore::open(vfs::Vfs& vfs, const std::files
 Result<void> RawStore::refresh() {
   // A copy of the block behind a mapping's interface would be one more mechanism: map it, read-only.
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
-  constexpr std::uint64_t kReadsPerRun = 8;  // a salvage reads a run three times
+  constexpr std::uint64_t kReadsPerRun = 8;                        // a salvage reads a run three times
   constexpr std::uint64_t kGrowthBytes = std::uint64_t{64} << 20;  // what writers may add meanwhile
   run_bytes_left_ = kReadsPerRun * (size + kGrowthBytes);
   hint_.reset();

@@ -13,7 +13,7 @@ namespace {
 // looks is not racing any more.
 constexpr int kSpins = 1'000;
 // ... or after it has looked at so many bytes: a large run takes longer to copy than any writer needs.
-constexpr std::uint64_t kMaxLookedBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaxLookedBytes = std::uint64_t{256} << 20;
 
 // One buffer a thread, so that a warm read allocates nothing but its result. Big ones are given back.
 class ReadBuffer {

@@ -71,7 +71,7 @@ class Verifier {
   bool log_known_ = false;
   bool redone_ = true;  ///< everything in the log is known to be in the pages
   std::uint64_t unredone_ = 0;
-  PageSet logged_;  ///< pages of operations in the log
+  PageSet logged_;                       ///< pages of operations in the log
   std::uint64_t interiors_checked_ = 0;  ///< up to this page
   std::unordered_map<MemoryId, Live> live_;
   base::AlignedBuffer buffer_;

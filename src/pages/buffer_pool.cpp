@@ -85,9 +85,8 @@ Result<void> BufferPool::populate(Group& group, std::uint64_t pages, std::uint64
 
 Result<void> BufferPool::copy(std::uint64_t number, std::uint64_t offset, std::span<std::byte> out) {
   const std::uint64_t pages = pages_in_group(number);
-  const std::uint64_t end = offset < format::kDirectoryBytes
-                                ? pages * format::kEntryBytes
-                                : format::kDirectoryBytes + pages * geometry_.page_bytes();
+  const std::uint64_t end = offset < format::kDirectoryBytes ? pages * format::kEntryBytes
+                                                             : format::kDirectoryBytes + pages * geometry_.page_bytes();
   if (pages == 0 || offset > end || out.size() > end - offset) {
     return base::failf(ErrorCode::corruption,
                        "{} has fewer pages than its log or its shared words say; run mentedb verify, then mentedb "

@@ -75,7 +75,9 @@ TEST_F(HostileStoreTest, ARunThatLeavesTheStoreIsNotFreed) {
 // them, 2^31 of them in a full group, and a backup wrote as much.
 TEST_F(HostileStoreTest, RunsThatOverlap) {
   for (std::uint64_t page = 1; page <= 200; ++page) {
-    forge_entry(page, {.id = memory(page).id.bytes, .lsn = 1, .run_pages = 250 - static_cast<std::uint32_t>(page),
+    forge_entry(page, {.id = memory(page).id.bytes,
+                       .lsn = 1,
+                       .run_pages = 250 - static_cast<std::uint32_t>(page),
                        .type = EntryType::memory_stored});
   }
   std::uint64_t reads = 0;
@@ -113,19 +115,19 @@ TEST_F(HostileStoreTest, AnOldHintIsNotTheTailOfAReaderThatKnowsBetter) {
 // A reader looked a thousand times at a damaged memory whatever its size: minutes for one of 24 MiB.
 TEST_F(HostileStoreTest, ALargeDamagedMemoryIsGivenUpSooner) {
   auto engine = open();
-  const PageId page = must(engine.store_memory(memory(30, std::string(std::size_t{12} << 20, 'x'))));
+  const PageId page = must(engine.store_memory(memory(30, std::string(std::size_t{4} << 20, 'x'))));
   must(engine.checkpoint());
-  flip(kPages, geometry().page_offset(page.value) + 5'000'000);
+  flip(kPages, geometry().page_offset(page.value) + 3'000'000);
   std::uint64_t copied = 0;
   disk.set_hook([&](const mentedb::testing::Step& step) {
     copied += step.kind == mentedb::testing::StepKind::copy ? step.length : 0;
     return mentedb::testing::StepAction::proceed();
   });
   EXPECT_TRUE(is_error(engine.load_memory(memory_id(30)), ErrorCode::corruption));
-  EXPECT_LT(copied, std::uint64_t{2} << 30);
+  EXPECT_LT(copied, std::uint64_t{1} << 30);
   copied = 0;
   EXPECT_TRUE(is_error(engine.read_page(page), ErrorCode::corruption));
-  EXPECT_LT(copied, std::uint64_t{2} << 30);
+  EXPECT_LT(copied, std::uint64_t{1} << 30);
   disk.set_hook(nullptr);
   must(engine.close());
 }

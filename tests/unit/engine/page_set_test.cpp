@@ -20,8 +20,10 @@ TEST(PageSet, IsASetOfPages) {
       std::set<std::uint64_t> gaps;
       bool overlaps = false;
       for (std::uint64_t page = first; page < first + count; ++page) {
-        if (model.contains(page)) overlaps = true;
-        else gaps.insert(page);
+        if (model.contains(page))
+          overlaps = true;
+        else
+          gaps.insert(page);
       }
       EXPECT_EQ(set.overlaps(first, count), overlaps);
       std::uint64_t behind = 0;

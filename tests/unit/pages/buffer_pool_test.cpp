@@ -53,8 +53,8 @@ TEST_F(BufferPoolTest, WhatWasNeverWrittenIsNoRun) {
   EXPECT_FALSE(must(pool.read_header(7)));
 }
 
-// A page count in the shared words that no writer wrote, in a store that is opened to be read only, ended the process in
-// an assertion, or touched the mapping beyond the file (I10).
+// A page count in the shared words that no writer wrote, in a store that is opened to be read only, ended the process
+// in an assertion, or touched the mapping beyond the file (I10).
 TEST_F(BufferPoolTest, ReadsNothingBeyondTheFileWhateverTheSharedWordsSay) {
   write(999, 9, 2, 600, 1);
   for (const std::uint64_t lie : {std::uint64_t{1001}, std::uint64_t{65'537}, std::uint64_t{1} << 32, UINT64_MAX}) {
