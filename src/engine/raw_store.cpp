@@ -75,6 +75,13 @@ void RawStore::assume(const format::Superblock& superblock, bool seed_known) {
   seed_known_ = seed_known;
   geometry_ = format::Geometry(superblock.page_bytes);
   entry_block_ = 0;
+  allow_reads();
+}
+
+void RawStore::allow_reads() {
+  constexpr std::uint64_t kReadsPerRun = 8;                        // a salvage reads a run three times
+  constexpr std::uint64_t kGrowthBytes = std::uint64_t{64} << 20;  // what writers may add meanwhile
+  run_bytes_left_ = kReadsPerRun * (pages_file_->size_bytes().value_or(0) + kGrowthBytes);
 }
 
 Result<void> RawStore::refresh() {
@@ -82,6 +89,7 @@ Result<void> RawStore::refresh() {
   words_ = {};
   entry_block_ = 0;
   if (!has_pages()) return {};
+  allow_reads();
   // A copy of the block behind a mapping's interface would be one more mechanism: map it, read-only.
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
   if (size < format::kFirstGroupOffset) return {};
@@ -130,6 +138,11 @@ std::optional<RawStore::Run> RawStore::read_run(std::uint64_t page, base::Aligne
   const auto header = format::parse_run_header(buffer.first(geometry_.page_bytes()), page, geometry_.page_bytes());
   if (!header) return std::nullopt;
   const std::size_t total = sizeof(format::RunHeader) + header->payload_bytes;
+  if (total > run_bytes_left_) {
+    run_bytes_left_ = 0;
+    return std::nullopt;
+  }
+  run_bytes_left_ -= total;
   if (total > geometry_.page_bytes()) {
     // Not believed before the file is that long: no allocation beyond the file's size (I10).
     const auto size = pages_file_->size_bytes();

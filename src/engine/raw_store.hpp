@@ -76,10 +76,14 @@ class RawStore {
   std::optional<Run> read_run(std::uint64_t page, base::AlignedBuffer& buffer) const;
   /// The bytes behind the payload, to the end of the run, are zero.
   bool slack_is_zero(const format::RunHeader& header) const;
+  /// False once runs that claim more bytes than the file has several times over were read since `refresh`: then
+  /// `read_run` finds nothing any more. Runs do not overlap, so only a hostile file comes to this (I10).
+  bool reads_on() const { return run_bytes_left_ > 0; }
 
  private:
   RawStore() = default;
   Result<void> open_superblock();
+  void allow_reads();
 
   std::unique_ptr<vfs::Directory> directory_;
   std::unique_ptr<vfs::File> log_file_;
@@ -92,6 +96,7 @@ class RawStore {
   format::Geometry geometry_;
   std::optional<wal::Tail> hint_;
   Words words_;
+  mutable std::uint64_t run_bytes_left_ = 0;
   mutable std::array<std::byte, base::kBlockBytes> entries_{};  ///< the directory block read last
   mutable std::uint64_t entry_block_ = 0;                       ///< its number; 0: none
 };

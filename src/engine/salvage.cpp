@@ -10,8 +10,10 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "base/error.hpp"
+#include "engine/engine_impl.hpp"
 #include "engine/lost_superblock.hpp"
 #include "engine/raw_store.hpp"
+#include "engine/salvage.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
 #include "format/node_codec.hpp"
@@ -25,7 +27,7 @@ using format::Entry;
 
 class Salvager {
  public:
-  explicit Salvager(RawStore& store) : store_(store) {}
+  Salvager(vfs::Vfs& vfs, RawStore& store) : vfs_(vfs), store_(store) {}
 
   void collect() {
     for (const Problem& problem : store_.damage()) report_.notes.push_back(problem.message);
@@ -76,6 +78,7 @@ class Salvager {
   }
   Result<MemoryNode> read(const MemoryId& id, const Version& version);
 
+  vfs::Vfs& vfs_;
   RawStore& store_;
   SalvageReport report_;
   std::unordered_map<MemoryId, Version> newest_;
@@ -308,11 +311,11 @@ Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) 
   constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
   {
     // Never into something that is there already.
-    MENTEDB_TRY(vfs::posix_vfs().create_directory(destination));
+    MENTEDB_TRY(vfs_.create_directory(destination));
   }
   Options options;
   options.page_size_bytes = store_.superblock().page_bytes;  // 0, which is the default, when there is none
-  MENTEDB_TRY_ASSIGN(StorageEngine engine, StorageEngine::open(destination, options));
+  MENTEDB_TRY_ASSIGN(StorageEngine engine, EngineAccess::open(vfs_, destination, options));
   std::size_t batch_bytes = 0;
   for (const auto& [id, version] : newest_) {
     if (version.deleted) continue;
@@ -336,21 +339,27 @@ Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) 
 
 }  // namespace
 
+Result<SalvageReport> engine::salvage_directory(vfs::Vfs& vfs, const std::filesystem::path& source,
+                                                const std::filesystem::path& destination,
+                                                std::chrono::milliseconds lock_timeout) {
+  MENTEDB_TRY_ASSIGN(const auto store, RawStore::open_damaged(vfs, source));
+  // Nobody changes the source meanwhile: without a log nobody can.
+  std::optional<StoreLock> lock;
+  StoreLock::Hold hold;
+  if (store->has_log()) {
+    lock.emplace(vfs, store->log_file());
+    MENTEDB_TRY_ASSIGN(hold, lock->acquire(lock_timeout));
+    MENTEDB_TRY(store->refresh());  // a writer may have finished meanwhile
+  }
+  Salvager salvager(vfs, *store);
+  salvager.collect();
+  return salvager.write(destination);
+}
+
 Result<SalvageReport> salvage(const std::filesystem::path& source, const std::filesystem::path& destination,
                               std::chrono::milliseconds lock_timeout) {
   try {
-    MENTEDB_TRY_ASSIGN(const auto store, RawStore::open_damaged(vfs::posix_vfs(), source));
-    // Nobody changes the source meanwhile: without a log nobody can.
-    std::optional<engine::StoreLock> lock;
-    engine::StoreLock::Hold hold;
-    if (store->has_log()) {
-      lock.emplace(vfs::posix_vfs(), store->log_file());
-      MENTEDB_TRY_ASSIGN(hold, lock->acquire(lock_timeout));
-      MENTEDB_TRY(store->refresh());  // a writer may have finished meanwhile
-    }
-    Salvager salvager(*store);
-    salvager.collect();
-    return salvager.write(destination);
+    return engine::salvage_directory(vfs::posix_vfs(), source, destination, lock_timeout);
   } catch (const std::bad_alloc&) {
     return std::unexpected(base::out_of_memory());
   }

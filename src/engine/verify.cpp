@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <unordered_map>
+#include <utility>
 
 #include <mentedb/inspect.hpp>
 
 #include "base/error.hpp"
+#include "engine/page_set.hpp"
 #include "engine/raw_store.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
@@ -59,8 +61,7 @@ class Verifier {
   }
   // Damage of a page, unless an operation that is not redone yet explains it.
   void page_problem(std::uint64_t page, std::uint64_t offset, std::uint64_t pages, const std::string& what) {
-    for (std::uint64_t at = page; !redone_ && at < page + pages; ++at) {
-      if (!logged_.contains(at)) continue;
+    if (!redone_ && logged_.overlaps(page, pages)) {
       ++unredone_;
       return;
     }
@@ -74,7 +75,8 @@ class Verifier {
   bool log_known_ = false;  ///< tail_ is that of the log; else of the files' sizes, and nothing is compared with it
   bool redone_ = true;      ///< everything in the log is known to be in the pages
   std::uint64_t unredone_ = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> logged_;  ///< page -> last LSN in the log
+  PageSet logged_;                       ///< pages of operations in the log
+  std::uint64_t interiors_checked_ = 0;  ///< up to this page
   std::unordered_map<MemoryId, Live> live_;
   std::vector<std::uint64_t> group_lsns_;  ///< the highest LSN in each group's directory
   bool this_boot_ = false;                 ///< the id index, and with it the shared words, were made since the boot
@@ -109,8 +111,7 @@ void Verifier::check_log() {
         walked_to = offset + base::round_up(batch.size(), base::kBlockBytes);
         format::OperationReader reader(batch);
         while (const auto operation = reader.next()) {
-          for (std::uint64_t i = 0; i < operation->header.run_pages; ++i)
-            logged_[operation->header.page + i] = operation->lsn;
+          logged_.add(operation->header.page, operation->header.run_pages);
           if (!format::is_memory_put(operation->header.type)) continue;
           const auto node = format::decode_node(operation->payload);
           if (!node || node->id.bytes != operation->header.memory_id) {
@@ -176,7 +177,9 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
   const Geometry& geometry = store_.geometry();
   const auto run = store_.read_run(page, buffer_);
   if (!run) {
-    page_problem(page, geometry.page_offset(page), entry.run_pages, "the page's checksum does not hold");
+    page_problem(page, geometry.page_offset(page), entry.run_pages,
+                 store_.reads_on() ? "the page's checksum does not hold"
+                                   : "the page was not read, because so many runs overlap");
   } else if (run->header.lsn != entry.lsn || run->header.run_pages != entry.run_pages) {
     page_problem(page, geometry.page_offset(page), entry.run_pages,
                  fmt::format("the page has LSN {} and {} pages, its directory entry LSN {} and {}", run->header.lsn,
@@ -188,7 +191,13 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
     check_slack(page, run->header);
     if (format::is_memory(entry.type)) check_memory(page, entry, *run);
   }
-  for (std::uint32_t i = 1; i < entry.run_pages; ++i) {
+  if (page + entry.run_pages - 1 > tail_.counters.page_count) {
+    page_problem(page, geometry.entry_offset(page), 1, "the entry claims pages that the store does not have");
+  }
+  // Runs that overlap were found out when the first of them was checked; each entry is looked at once.
+  const std::uint64_t end = std::min(page + entry.run_pages, tail_.counters.page_count + 1);
+  const std::uint64_t first = std::max(page, std::exchange(interiors_checked_, std::max(interiors_checked_, end - 1)));
+  for (std::uint64_t i = first + 1 - page; page + i < end; ++i) {
     const auto interior = store_.read_entry(page + i);
     if (!interior) continue;  // reported when its turn comes
     if (interior->type == EntryType::interior && interior->run_pages == i && interior->lsn == entry.lsn) continue;
@@ -369,17 +378,23 @@ void Verifier::check_index() {
   std::vector<std::uint64_t> slots(header->slot_count);
   store_.read(**file, format::kIndexSlotsOffset, std::as_writable_bytes(std::span(slots)));
   std::vector<bool> explained(slots.size());
+  // A table that a writer made is never so full that it takes as many looks on average.
+  std::uint64_t looks_left = 64 * slots.size();
   for (const auto& [id, place] : live_) {
     const format::IdHash hash = format::hash_id(id.bytes, store_.superblock().seed);
     const std::uint64_t wanted = format::make_slot(hash.fingerprint, place.page);
     std::uint64_t at = 0;
     bool there = false;
-    for (std::uint64_t i = 0; i < slots.size() && !there; ++i) {
+    for (std::uint64_t i = 0; i < slots.size() && !there && looks_left > 0; ++i, --looks_left) {
       at = (hash.start + i) & (slots.size() - 1);
       if (slots[at] == format::kEmptySlot) break;
       there = slots[at] == wanted && !explained[at];
     }
     explained[at] = explained[at] || there;
+    if (looks_left == 0) {
+      index_problem(format::kIndexSlotsOffset, "the id index has no empty slots where searches should end");
+      break;
+    }
     if (!there) {
       index_problem(format::kIndexSlotsOffset + 8 * at,
                     fmt::format("memory {} on page {} is not in the id index up to here, where a search for it ends",
