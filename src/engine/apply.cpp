@@ -46,7 +46,7 @@ void ApplyPlan::plan_pages(std::span<const Operation> operations) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& header = operations[i].header;
     if (format::is_put(header.type)) {
-      // Whatever comes later on one of its pages was preceded by a free of the whole run.
+      // R4. Whatever comes later on one of its pages was preceded by a free of the whole run.
       bool superseded = false;
       for (std::uint64_t page = header.page; page < header.page + header.run_pages; ++page)
         superseded |= last[page] != i;
@@ -108,6 +108,7 @@ bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
 Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload,
                           ApplyMode mode) {
   const auto& header = operation.header;
+  // R6: run and entries each on its own; the index in apply(), what is freed in free().
   const bool run_missing = mode == ApplyMode::commit || !run_current(header.page, operation.lsn);
   const bool entries_missing =
       mode == ApplyMode::commit || !entries_current(header.page, header.run_pages, operation.lsn);

@@ -71,7 +71,7 @@ Result<void> PageFile::write_freed_entries(std::uint64_t page, std::uint32_t cou
 
 Result<void> PageFile::sync(bool rewritten) {
   const bool failed_before = words_.sync_pending() && !rewritten;
-  words_.set_sync_pending(true);
+  words_.set_sync_pending(true);  // R7: before, since whoever gets the error may die of it
   MENTEDB_TRY(file_.sync());
   words_.set_sync_pending(failed_before);
   return {};
