@@ -72,7 +72,7 @@ Result<void> PageFile::write_freed_entries(std::uint64_t page, std::uint32_t cou
 Result<void> PageFile::sync(bool rewritten) {
   const bool failed_before = words_.sync_pending() && !rewritten;
   MENTEDB_TRY(words_.make_writable());
-  words_.set_sync_pending(true);
+  words_.set_sync_pending(true);  // R7: before, since whoever gets the error may die of it
   MENTEDB_TRY(file_.sync());
   MENTEDB_TRY(words_.make_writable());  // they are part of the file that was just written back
   words_.set_sync_pending(failed_before);
