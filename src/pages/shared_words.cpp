@@ -44,7 +44,11 @@ std::optional<wal::Tail> SharedWords::hint() const {
   HintWords words{};
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = mapping_->load(kHint + 8 * i);
   if (mapping_->load(kHintCheck) != hint_check(words)) return std::nullopt;
-  return std::bit_cast<wal::Tail>(words);
+  const auto tail = std::bit_cast<wal::Tail>(words);
+  const bool possible = tail.epoch != 0 && tail.next_lsn != 0 && tail.offset >= format::kLogStart &&
+                        tail.offset % base::kBlockBytes == 0 && format::counters_possible(tail.counters);
+  if (!possible) return std::nullopt;
+  return tail;
 }
 
 void SharedWords::invalidate_hint() { mapping_->store(kHintCheck, 0); }
