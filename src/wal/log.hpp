@@ -93,6 +93,7 @@ class Log {
   Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length,
                                           std::uint64_t ahead = kReadAheadBytes);
   static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
+  static constexpr std::uint64_t kClaimsPerFile = 4;  ///< sizes of the file, for claims in `find_batch_behind`
   Result<void> write_slot(const format::LogSlot& slot);
 
   vfs::File& file_;
