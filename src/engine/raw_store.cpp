@@ -37,6 +37,9 @@ Result<std::unique_ptr<RawStore>> RawStore::open(vfs::Vfs& vfs, const std::files
 Result<void> RawStore::refresh() {
   // A copy of the block behind a mapping's interface would be one more mechanism: map it, read-only.
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
+  constexpr std::uint64_t kReadsPerRun = 8;                        // a salvage reads a run three times
+  constexpr std::uint64_t kGrowthBytes = std::uint64_t{64} << 20;  // what writers may add meanwhile
+  run_bytes_left_ = kReadsPerRun * (size + kGrowthBytes);
   hint_.reset();
   entry_block_ = 0;
   if (size < format::kFirstGroupOffset) return {};
@@ -73,6 +76,11 @@ std::optional<RawStore::Run> RawStore::read_run(std::uint64_t page, base::Aligne
   const auto header = format::parse_run_header(buffer.first(geometry_.page_bytes()), page, geometry_.page_bytes());
   if (!header) return std::nullopt;
   const std::size_t total = sizeof(format::RunHeader) + header->payload_bytes;
+  if (total > run_bytes_left_) {
+    run_bytes_left_ = 0;
+    return std::nullopt;
+  }
+  run_bytes_left_ -= total;
   if (total > geometry_.page_bytes()) {
     // Not believed before the file is that long: no allocation beyond the file's size (I10).
     const auto size = pages_file_->size_bytes();

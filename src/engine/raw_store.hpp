@@ -49,6 +49,9 @@ class RawStore {
     std::span<const std::byte> payload;
   };
   std::optional<Run> read_run(std::uint64_t page, base::AlignedBuffer& buffer) const;
+  /// False once runs that claim more bytes than the file has several times over were read since `refresh`: then
+  /// `read_run` finds nothing any more. Runs do not overlap, so only a hostile file comes to this (I10).
+  bool reads_on() const { return run_bytes_left_ > 0; }
 
  private:
   RawStore(std::unique_ptr<vfs::Directory> directory, std::unique_ptr<vfs::File> log_file,
@@ -66,6 +69,7 @@ class RawStore {
   format::Geometry geometry_;
   std::optional<wal::Tail> hint_;
   std::uint64_t index_number_ = 0;
+  mutable std::uint64_t run_bytes_left_ = 0;
   mutable std::array<std::byte, base::kBlockBytes> entries_{};  ///< the directory block read last
   mutable std::uint64_t entry_block_ = 0;                       ///< its number; 0: none
 };

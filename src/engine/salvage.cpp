@@ -9,7 +9,9 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "base/error.hpp"
+#include "engine/engine_impl.hpp"
 #include "engine/raw_store.hpp"
+#include "engine/salvage.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
 #include "format/node_codec.hpp"
@@ -23,7 +25,7 @@ using format::Entry;
 
 class Salvager {
  public:
-  explicit Salvager(RawStore& store) : store_(store) {}
+  Salvager(vfs::Vfs& vfs, RawStore& store) : vfs_(vfs), store_(store) {}
 
   void collect() {
     collect_pages();
@@ -55,6 +57,7 @@ class Salvager {
   }
   Result<MemoryNode> read(const MemoryId& id, const Version& version);
 
+  vfs::Vfs& vfs_;
   RawStore& store_;
   SalvageReport report_;
   std::unordered_map<MemoryId, Version> newest_;
@@ -67,7 +70,8 @@ class Salvager {
 void Salvager::collect_unlisted_page(std::uint64_t page) {
   const auto run = store_.read_run(page, buffer_);
   if (!run || run->header.type != format::RunType::memory) {
-    lose(page, "the directory entry does not verify; if a memory began on this page it is lost");
+    lose(page, store_.reads_on() ? "the directory entry does not verify; if a memory began on this page it is lost"
+                                 : "the page was not read, because so many runs overlap");
     return;
   }
   const auto id = format::decode_node_id(run->payload);
@@ -156,11 +160,11 @@ Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) 
   constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
   {
     // Never into something that is there already.
-    MENTEDB_TRY(vfs::posix_vfs().create_directory(destination));
+    MENTEDB_TRY(vfs_.create_directory(destination));
   }
   Options options;
   options.page_size_bytes = store_.superblock().page_bytes;
-  MENTEDB_TRY_ASSIGN(StorageEngine engine, StorageEngine::open(destination, options));
+  MENTEDB_TRY_ASSIGN(StorageEngine engine, EngineAccess::open(vfs_, destination, options));
   std::vector<MemoryNode> batch;
   std::size_t batch_bytes = 0;
   const auto flush = [&]() -> Result<void> {
@@ -199,16 +203,22 @@ Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) 
 
 }  // namespace
 
+Result<SalvageReport> engine::salvage_directory(vfs::Vfs& vfs, const std::filesystem::path& source,
+                                                const std::filesystem::path& destination,
+                                                std::chrono::milliseconds lock_timeout) {
+  MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs, source));
+  // Nobody changes the source meanwhile.
+  StoreLock lock(vfs, store->log_file());
+  MENTEDB_TRY_ASSIGN(const auto hold, lock.acquire(lock_timeout));
+  Salvager salvager(vfs, *store);
+  salvager.collect();
+  return salvager.write(destination);
+}
+
 Result<SalvageReport> salvage(const std::filesystem::path& source, const std::filesystem::path& destination,
                               std::chrono::milliseconds lock_timeout) {
   try {
-    MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), source));
-    // Nobody changes the source meanwhile.
-    engine::StoreLock lock(vfs::posix_vfs(), store->log_file());
-    MENTEDB_TRY_ASSIGN(const auto hold, lock.acquire(lock_timeout));
-    Salvager salvager(*store);
-    salvager.collect();
-    return salvager.write(destination);
+    return engine::salvage_directory(vfs::posix_vfs(), source, destination, lock_timeout);
   } catch (const std::bad_alloc&) {
     return std::unexpected(base::out_of_memory());
   }

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <unordered_map>
+#include <utility>
 
 #include <mentedb/inspect.hpp>
 
 #include "base/error.hpp"
+#include "engine/page_set.hpp"
 #include "engine/raw_store.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
@@ -55,8 +57,7 @@ class Verifier {
   }
   // Damage of a page, unless an operation that is not redone yet explains it.
   void page_problem(std::uint64_t page, std::uint64_t offset, std::uint64_t pages, const std::string& what) {
-    for (std::uint64_t at = page; !redone_ && at < page + pages; ++at) {
-      if (!logged_.contains(at)) continue;
+    if (!redone_ && logged_.overlaps(page, pages)) {
       ++unredone_;
       return;
     }
@@ -70,7 +71,8 @@ class Verifier {
   bool log_known_ = false;
   bool redone_ = true;  ///< everything in the log is known to be in the pages
   std::uint64_t unredone_ = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> logged_;  ///< page -> last LSN in the log
+  PageSet logged_;                       ///< pages of operations in the log
+  std::uint64_t interiors_checked_ = 0;  ///< up to this page
   std::unordered_map<MemoryId, Live> live_;
   base::AlignedBuffer buffer_;
 };
@@ -100,8 +102,7 @@ void Verifier::check_log() {
         ++report_.log_batches_checked;
         format::OperationReader reader(batch);
         while (const auto operation = reader.next()) {
-          for (std::uint64_t i = 0; i < operation->header.run_pages; ++i)
-            logged_[operation->header.page + i] = operation->lsn;
+          logged_.add(operation->header.page, operation->header.run_pages);
           if (!format::is_memory_put(operation->header.type)) continue;
           const auto node = format::decode_node(operation->payload);
           if (!node || node->id.bytes != operation->header.memory_id) {
@@ -152,20 +153,27 @@ void Verifier::check_memory(std::uint64_t page, const Entry& entry, const RawSto
 }
 
 void Verifier::check_slack(std::uint64_t page, const format::RunHeader& header) {
+  // In pieces: the length is what the header claims, and the file may be shorter.
+  std::array<std::byte, base::kBlockBytes> piece{};
   const std::uint64_t used = sizeof(format::RunHeader) + header.payload_bytes;
   const std::uint64_t total = std::uint64_t{header.run_pages} * store_.geometry().page_bytes();
-  std::vector<std::byte> slack(total - used);
-  const bool whole = store_.read(store_.pages_file(), store_.geometry().page_offset(page) + used, slack);
-  if (whole && std::ranges::all_of(slack, [](std::byte b) { return b == std::byte{0}; })) return;
-  page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages,
-               "the bytes behind the data are not zero");
+  for (std::uint64_t at = used; at < total; at += piece.size()) {
+    const auto slack = std::span(piece).first(std::min<std::uint64_t>(piece.size(), total - at));
+    const bool whole = store_.read(store_.pages_file(), store_.geometry().page_offset(page) + at, slack);
+    if (whole && std::ranges::all_of(slack, [](std::byte b) { return b == std::byte{0}; })) continue;
+    page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages,
+                 "the bytes behind the data are not zero");
+    return;
+  }
 }
 
 std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
   const Geometry& geometry = store_.geometry();
   const auto run = store_.read_run(page, buffer_);
   if (!run) {
-    page_problem(page, geometry.page_offset(page), entry.run_pages, "the page's checksum does not hold");
+    page_problem(page, geometry.page_offset(page), entry.run_pages,
+                 store_.reads_on() ? "the page's checksum does not hold"
+                                   : "the page was not read, because so many runs overlap");
   } else if (run->header.lsn != entry.lsn || run->header.run_pages != entry.run_pages) {
     page_problem(page, geometry.page_offset(page), entry.run_pages,
                  fmt::format("the page has LSN {} and {} pages, its directory entry LSN {} and {}", run->header.lsn,
@@ -177,7 +185,13 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
     check_slack(page, run->header);
     if (format::is_memory(entry.type)) check_memory(page, entry, *run);
   }
-  for (std::uint32_t i = 1; i < entry.run_pages; ++i) {
+  if (page + entry.run_pages - 1 > tail_.counters.page_count) {
+    page_problem(page, geometry.entry_offset(page), 1, "the entry claims pages that the store does not have");
+  }
+  // Runs that overlap were found out when the first of them was checked; each entry is looked at once.
+  const std::uint64_t end = std::min(page + entry.run_pages, tail_.counters.page_count + 1);
+  const std::uint64_t first = std::max(page, std::exchange(interiors_checked_, std::max(interiors_checked_, end - 1)));
+  for (std::uint64_t i = first + 1 - page; page + i < end; ++i) {
     const auto interior = store_.read_entry(page + i);
     if (!interior) continue;  // reported when its turn comes
     if (interior->type == EntryType::interior && interior->run_pages == i && interior->lsn == entry.lsn) continue;
@@ -284,17 +298,24 @@ void Verifier::check_index() {
   std::vector<std::uint64_t> slots(header->slot_count);
   store_.read(**file, format::kIndexSlotsOffset, std::as_writable_bytes(std::span(slots)));
   std::uint64_t found = 0;
+  // A table that a writer made is never so full that it takes as many looks on average.
+  std::uint64_t looks_left = 64 * slots.size();
   for (const auto& [id, place] : live_) {
     const format::IdHash hash = format::hash_id(id.bytes, store_.superblock().seed);
     bool there = false;
-    for (std::uint64_t i = 0; i < slots.size() && !there; ++i) {
+    for (std::uint64_t i = 0; i < slots.size() && !there && looks_left > 0; ++i, --looks_left) {
       const std::uint64_t slot = slots[(hash.start + i) & (slots.size() - 1)];
       if (slot == format::kEmptySlot) break;
       there = slot == format::make_slot(hash.fingerprint, place.page);
     }
     found += there ? 1 : 0;
-    if (!there)
-      index_problem(0, fmt::format("memory {} on page {} is not in the id index", id.to_string(), place.page));
+    if (there) continue;
+    if (looks_left == 0) {
+      index_problem(format::kIndexSlotsOffset, "the id index has no empty slots where searches should end");
+      break;
+    }
+    index_problem(format::kIndexSlotsOffset + 8 * (hash.start & (slots.size() - 1)),
+                  fmt::format("memory {} on page {} is not in the id index", id.to_string(), place.page));
   }
   std::uint64_t filled = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
