@@ -177,6 +177,8 @@ Result<Store::Recovered> Store::redo(Redo how) {
   if (!missing && missing.error().code == ErrorCode::capacity_exceeded)
     missing = applier_->apply(plan, logged.operations, payloads, mode, rebuild);
   if (!missing) return std::unexpected(missing.error());
+  // For an engine that may not write, too: an older hint that a power cut left behind is not its tail.
+  highest_next_lsn_ = std::max(highest_next_lsn_, end.tail.next_lsn);
   if (!check_only) {
     publish(end.tail);
     redone_ += *missing;

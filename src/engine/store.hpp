@@ -142,7 +142,7 @@ class Store {
   enum class Seen { wanted, other, damaged };
   template <class Look>
   Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, Look&& look);
-  Result<Page> read_page_once(std::uint64_t page, bool& retry);
+  Result<Page> read_page_once(std::uint64_t page, bool& retry, std::uint64_t& looked_bytes);
   Result<void> heal(std::uint64_t page);
 
   vfs::Vfs& vfs_;
