@@ -74,10 +74,12 @@ class StorageEngine::Impl {
   std::atomic<engine::Store*> store_;
 };
 
-/// For programs inside the project (tests, backup): an engine on another seam.
+/// For programs inside the project (tests, salvage): the calls without an engine, on another seam.
 class EngineAccess {
  public:
   static Result<StorageEngine> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options);
+  static Result<void> restore(vfs::Vfs& vfs, const std::filesystem::path& source,
+                              const std::filesystem::path& destination);
 };
 
 }  // namespace mentedb

@@ -9,7 +9,10 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "base/error.hpp"
+#include "engine/destination.hpp"
+#include "engine/engine_impl.hpp"
 #include "engine/raw_store.hpp"
+#include "engine/salvage.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
 #include "format/node_codec.hpp"
@@ -23,13 +26,14 @@ using format::Entry;
 
 class Salvager {
  public:
-  explicit Salvager(RawStore& store) : store_(store) {}
+  Salvager(vfs::Vfs& vfs, RawStore& store) : vfs_(vfs), store_(store) {}
 
   void collect() {
     collect_pages();
     collect_log();
   }
-  Result<SalvageReport> write(const std::filesystem::path& destination);
+  Result<void> write(const std::filesystem::path& destination);
+  SalvageReport report() { return std::move(report_); }
 
  private:
   // The newest that is known of a memory.
@@ -55,6 +59,7 @@ class Salvager {
   }
   Result<MemoryNode> read(const MemoryId& id, const Version& version);
 
+  vfs::Vfs& vfs_;
   RawStore& store_;
   SalvageReport report_;
   std::unordered_map<MemoryId, Version> newest_;
@@ -152,15 +157,11 @@ Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
   return base::failf(ErrorCode::corruption, "the log entry of memory {} changed while it was read", id.to_string());
 }
 
-Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) {
+Result<void> Salvager::write(const std::filesystem::path& destination) {
   constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
-  {
-    // Never into something that is there already.
-    MENTEDB_TRY(vfs::posix_vfs().create_directory(destination));
-  }
   Options options;
   options.page_size_bytes = store_.superblock().page_bytes;
-  MENTEDB_TRY_ASSIGN(StorageEngine engine, StorageEngine::open(destination, options));
+  MENTEDB_TRY_ASSIGN(StorageEngine engine, EngineAccess::open(vfs_, destination, options));
   std::vector<MemoryNode> batch;
   std::size_t batch_bytes = 0;
   const auto flush = [&]() -> Result<void> {
@@ -193,22 +194,31 @@ Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) 
   }
   MENTEDB_TRY(flush());
   for (const auto& [id, version] : damaged_) lose(version.page, fmt::format("memory {} is damaged", id.to_string()));
-  MENTEDB_TRY(engine.close());
-  return std::move(report_);
+  return engine.close();
 }
 
 }  // namespace
 
+namespace engine {
+
+Result<SalvageReport> salvage(vfs::Vfs& vfs, const std::filesystem::path& source,
+                              const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout) {
+  MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs, source));
+  // Nobody changes the source meanwhile.
+  StoreLock lock(vfs, store->log_file());
+  MENTEDB_TRY_ASSIGN(const auto hold, lock.acquire(lock_timeout));
+  Salvager salvager(vfs, *store);
+  salvager.collect();
+  MENTEDB_TRY(fill_new_directory(vfs, destination, [&](vfs::Directory&) { return salvager.write(destination); }));
+  return salvager.report();
+}
+
+}  // namespace engine
+
 Result<SalvageReport> salvage(const std::filesystem::path& source, const std::filesystem::path& destination,
                               std::chrono::milliseconds lock_timeout) {
   try {
-    MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), source));
-    // Nobody changes the source meanwhile.
-    engine::StoreLock lock(vfs::posix_vfs(), store->log_file());
-    MENTEDB_TRY_ASSIGN(const auto hold, lock.acquire(lock_timeout));
-    Salvager salvager(*store);
-    salvager.collect();
-    return salvager.write(destination);
+    return engine::salvage(vfs::posix_vfs(), source, destination, lock_timeout);
   } catch (const std::bad_alloc&) {
     return std::unexpected(base::out_of_memory());
   }

@@ -141,6 +141,7 @@ class PosixVfs final : public Vfs {
  public:
   Result<std::unique_ptr<Directory>> open_directory(const std::filesystem::path& path, bool create) override;
   Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) override;
+  Result<void> remove_directory(const std::filesystem::path& path) override;
   std::chrono::microseconds now() const override {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
   }
@@ -208,12 +209,19 @@ Result<std::unique_ptr<Directory>> PosixVfs::create_directory(const std::filesys
   MENTEDB_TRY_ASSIGN(const std::filesystem::path full, absolute_path(path));
   if (full.has_parent_path()) MENTEDB_TRY(make_directories(full.parent_path()));
   bool made = false;
-  MENTEDB_TRY(make_directory(full, made));
-  if (!made) {
+  const auto done = make_directory(full, made);
+  if (done && !made) {
     return base::fail(ErrorCode::already_exists,
                       fmt::format("{} exists already; choose another name or remove it first", full.string()), EEXIST);
   }
-  return open_directory(full, false);
+  auto opened = done ? open_directory(full, false) : std::unexpected(done.error());
+  if (!opened && made) rmdir(full.c_str());  // else the next attempt would find it
+  return opened;
+}
+
+Result<void> PosixVfs::remove_directory(const std::filesystem::path& path) {
+  if (rmdir(path.c_str()) != 0) return errno_error(errno, "remove", path.string());
+  return {};
 }
 
 void PosixVfs::random_bytes(std::span<std::byte> out) {
