@@ -42,10 +42,11 @@ Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason)
   return stores_.back().get();
 }
 
-Result<void> StorageEngine::Impl::commit(Store& store, const WriteQueue::Plan& plan) {
+Result<void> StorageEngine::Impl::commit(Store& store, const WriteQueue::Plan& plan,
+                                         std::chrono::milliseconds timeout) {
   wal::Tail tail;
   {
-    MENTEDB_TRY_ASSIGN(Store::Hold hold, store.acquire(store.options().lock_timeout));
+    MENTEDB_TRY_ASSIGN(Store::Hold hold, store.acquire(timeout));
     Batch batch(store, hold.tail);
     MENTEDB_TRY(plan(batch));
     MENTEDB_TRY(store.commit(hold, batch));
@@ -61,7 +62,10 @@ Result<void> StorageEngine::Impl::write(const WriteQueue::Plan& plan, bool alone
       return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write",
                          store.path().string());
     }
-    return queue_.submit(plan, alone, [&](const WriteQueue::Plan& group) { return commit(store, group); });
+    return queue_.submit(plan, alone, store.options().lock_timeout,
+                         [&](const WriteQueue::Plan& group, std::chrono::milliseconds timeout) {
+                           return commit(store, group, timeout);
+                         });
   });
 }
 

@@ -62,7 +62,7 @@ class StorageEngine::Impl {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
   Result<engine::Store*> reopen(engine::Store& replaced, const Error& reason);
-  Result<void> commit(engine::Store& store, const engine::WriteQueue::Plan& plan);
+  Result<void> commit(engine::Store& store, const engine::WriteQueue::Plan& plan, std::chrono::milliseconds timeout);
   Result<void> final_checkpoint();
 
   vfs::Vfs& vfs_;

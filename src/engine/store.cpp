@@ -79,6 +79,7 @@ Result<wal::Tail> Store::tail_from_hint() {
 
 std::unexpected<Error> Store::poison(Error error) {
   words_->raise_poison_generation();
+  if (error.code == ErrorCode::no_space) error.code = ErrorCode::io_error;  // no_space: "nothing changed"
   error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
   return std::unexpected(std::move(error));
 }

@@ -115,6 +115,8 @@ class Store {
 
   // store_open.cpp
   Result<void> open_files(StoreLock::Hold& hold);
+  Result<std::unique_ptr<vfs::File>> open_log();
+  Result<bool> pages_are_in_use();
   Result<void> open_pages();
   Result<bool> needs_creation();
   Result<void> create();

@@ -2,6 +2,7 @@
 // under the lock before it is reported.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <unordered_map>
 
@@ -154,11 +155,18 @@ void Verifier::check_memory(std::uint64_t page, const Entry& entry, const RawSto
 void Verifier::check_slack(std::uint64_t page, const format::RunHeader& header) {
   const std::uint64_t used = sizeof(format::RunHeader) + header.payload_bytes;
   const std::uint64_t total = std::uint64_t{header.run_pages} * store_.geometry().page_bytes();
-  std::vector<std::byte> slack(total - used);
-  const bool whole = store_.read(store_.pages_file(), store_.geometry().page_offset(page) + used, slack);
-  if (whole && std::ranges::all_of(slack, [](std::byte b) { return b == std::byte{0}; })) return;
-  page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages,
-               "the bytes behind the data are not zero");
+  // In parts: a header may claim gigabytes that the file does not have (I10).
+  std::array<std::byte, base::kBlockBytes> block{};
+  for (std::uint64_t at = used; at < total;) {
+    const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), total - at));
+    const bool whole = store_.read(store_.pages_file(), store_.geometry().page_offset(page) + at, part);
+    if (!whole || std::ranges::any_of(part, [](std::byte b) { return b != std::byte{0}; })) {
+      page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages,
+                   "the bytes behind the data are not zero");
+      return;
+    }
+    at += part.size();
+  }
 }
 
 std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
@@ -331,10 +339,14 @@ VerifyReport Verifier::run() {
 
 Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path,
                                       std::chrono::milliseconds lock_timeout) {
-  const auto damaged_file = [](const Error& error) {
+  const auto damaged_file = [&](const Error& error) {
+    const auto directory = vfs.open_directory(path, false);
+    const bool no_log = directory && !(*directory)->id_of(kLogName);
     VerifyReport report;
-    report.problems.push_back(
-        {.file = std::string(kPagesName), .offset = 0, .page = PageId{0}, .message = error.message});
+    report.problems.push_back({.file = std::string(no_log ? kLogName : kPagesName),
+                               .offset = 0,
+                               .page = PageId{0},
+                               .message = error.message});
     return report;
   };
   auto store = RawStore::open(vfs, path);

@@ -37,8 +37,9 @@ Result<void> PosixMapping::populate(std::size_t offset, std::size_t length) {
   MENTEDB_ASSERT(offset <= size_bytes() && length <= size_bytes() - offset);
   const std::size_t begin = offset / kPageBytes * kPageBytes;
   const std::size_t end = offset + length;
-  while (madvise(data_ + begin, end - begin, kPopulateRead) != 0) {
-    if (errno == EINTR || errno == EAGAIN) continue;
+  for (int attempt = 1; madvise(data_ + begin, end - begin, kPopulateRead) != 0; ++attempt) {
+    constexpr int kMostAttempts = 1'000;  // EAGAIN says that the kernel is short of something; not for ever
+    if (errno == EINTR || (errno == EAGAIN && attempt < kMostAttempts)) continue;
     if (errno == EINVAL) return {};  // Linux before 5.14 has no such check; a bad sector is then SIGBUS
     // EFAULT stands for what would have been SIGBUS: a sector that cannot be read or a file cut short.
     const int error = errno == EFAULT ? EIO : errno;

@@ -14,7 +14,7 @@
 
 #include <mentedb/ids.hpp>
 
-#include "base/assert.hpp"
+#include "base/random.hpp"
 #include "vfs/filesystem_kind.hpp"
 #include "vfs/fork_guard.hpp"
 #include "vfs/posix_error.hpp"
@@ -225,12 +225,7 @@ Result<void> PosixVfs::remove_directory(const std::filesystem::path& path) {
 }
 
 void PosixVfs::random_bytes(std::span<std::byte> out) {
-  constexpr std::size_t kMost = 256;  // getentropy(3) gives no more at once, and then cannot fail
-  while (!out.empty()) {
-    const std::size_t n = std::min(out.size(), kMost);
-    MENTEDB_ASSERT(getentropy(out.data(), n) == 0);
-    out = out.subspan(n);
-  }
+  base::fill_random(out);
 }
 
 std::array<std::uint8_t, 16> PosixVfs::boot_id() const {

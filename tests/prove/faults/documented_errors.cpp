@@ -31,7 +31,8 @@ const std::vector<Call>& calls() {
   static const Codes store = write + Codes{invalid_argument, capacity_exceeded};
   static const Codes opening = any + Codes{busy, incompatible, corruption, unsupported_filesystem, invalid_argument,
                                            not_found};
-  static const Codes inspect = any + Codes{not_found, incompatible, corruption, invalid_argument};
+  static const Codes verifying = any + Codes{not_found, incompatible, invalid_argument};
+  static const Codes inspect = verifying + Codes{corruption};
   static const std::vector<Call> table{
       {"open", opening},
       {"store_memory", store},
@@ -56,7 +57,7 @@ const std::vector<Call>& calls() {
       {"close", write + Codes{invalid_argument}},
       {"backup", read + Codes{already_exists, invalid_argument}},
       {"restore", opening + Codes{already_exists, poisoned}},
-      {"verify", inspect + Codes{busy}},
+      {"verify", verifying},
       {"stats", read},
       {"salvage", opening + Codes{already_exists, poisoned}},
       {"inspect_page", inspect},

@@ -247,7 +247,7 @@ std::vector<Role> writers() {
   Role writer = role_of("writer", three_memories());
   writer.opened = writer.peer = true;
   writer.calls = calls_of(Script().store(4, 1).store(1, 2, 900).batch(10, 3, 1).erase(2).transact(1, 3, 7, 5)) +
-                 std::vector{update(1, 9), store_if_absent(8), load(make_memory(1, 9))};
+                 std::vector{update(1, 9), store_if_absent(8)};
   roles.push_back(std::move(writer));
 
   Role raw = role_of("raw-pages", Script().store(1, 1).allocate(700).write_raw(0, 3, 600));
