@@ -2,6 +2,7 @@
 // durable (I1) and nothing is shown before it (I3).
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.hpp"
 #include "engine/batch.hpp"
@@ -78,7 +79,9 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   publish(next);
   hold.tail = next;
   ++commits_;
-  return check_files();  // R11: not acknowledged when it went into files that somebody has replaced
+  auto same = check_files();  // R11: not acknowledged when it went into files that somebody has replaced
+  if (!same && is_replaced(same.error())) same.error().os_error = EIDRM;
+  return same;
 }
 
 }  // namespace mentedb::engine

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,10 @@ class StorageEngine::Impl {
       auto result = body(store);
       if (result || !engine::Store::is_replaced(result.error())) return result;
       MENTEDB_TRY_ASSIGN(engine::Store* const reopened, reopen(store, result.error()));
+      if constexpr (std::is_same_v<decltype(result), Result<void>>) {
+        // Their names were away for a moment. The write is in them, and made again it would be made twice.
+        if (engine::Store::is_replaced_after_commit(result.error()) && reopened->has_same_files(store)) return {};
+      }
       return body(*reopened);
     });
   }

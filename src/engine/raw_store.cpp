@@ -12,14 +12,14 @@ Result<std::unique_ptr<RawStore>> RawStore::open(vfs::Vfs& vfs, const std::files
   auto directory = vfs.open_directory(path, false);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path.string());
+    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist; check the path", path.string());
   }
   const auto open_file = [&](std::string_view name) -> Result<std::unique_ptr<vfs::File>> {
     auto file = (*directory)->open(name, vfs::OpenMode::read_only, false);
     if (file || file.error().code != ErrorCode::not_found) return file;
     const bool other_missing = !(*directory)->id_of(name == kLogName ? kPagesName : kLogName);
     if (other_missing)
-      return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", (*directory)->path(), name);
+      return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path", (*directory)->path(), name);
     return base::failf(ErrorCode::corruption, "{}/{} is missing; restore a backup", (*directory)->path(), name);
   };
   MENTEDB_TRY_ASSIGN(auto pages_file, open_file(kPagesName));

@@ -32,7 +32,7 @@ class Salvager {
     collect_pages();
     collect_log();
   }
-  Result<void> write(const std::filesystem::path& destination);
+  Result<void> write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout);
   SalvageReport report() { return std::move(report_); }
 
  private:
@@ -157,10 +157,11 @@ Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
   return base::failf(ErrorCode::corruption, "the log entry of memory {} changed while it was read", id.to_string());
 }
 
-Result<void> Salvager::write(const std::filesystem::path& destination) {
+Result<void> Salvager::write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout) {
   constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
   Options options;
   options.page_size_bytes = store_.superblock().page_bytes;
+  options.lock_timeout = lock_timeout;
   MENTEDB_TRY_ASSIGN(StorageEngine engine, EngineAccess::open(vfs_, destination, options));
   std::vector<MemoryNode> batch;
   std::size_t batch_bytes = 0;
@@ -209,7 +210,7 @@ Result<SalvageReport> salvage(vfs::Vfs& vfs, const std::filesystem::path& source
   MENTEDB_TRY_ASSIGN(const auto hold, lock.acquire(lock_timeout));
   Salvager salvager(vfs, *store);
   salvager.collect();
-  MENTEDB_TRY(fill_new_directory(vfs, destination, [&](vfs::Directory&) { return salvager.write(destination); }));
+  MENTEDB_TRY(fill_new_directory(vfs, destination, [&](vfs::Directory&) { return salvager.write(destination, lock_timeout); }));
   return salvager.report();
 }
 

@@ -16,8 +16,10 @@ Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options, 
 Store::~Store() = default;
 
 bool Store::is_replaced(const Error& error) {
-  return error.code == ErrorCode::incompatible && error.os_error == ESTALE;
+  return error.code == ErrorCode::incompatible && (error.os_error == ESTALE || error.os_error == EIDRM);
 }
+
+bool Store::is_replaced_after_commit(const Error& error) { return is_replaced(error) && error.os_error == EIDRM; }
 
 Result<void> Store::check_files() const {
   const auto same = [this](std::string_view name, const vfs::FileId& id) -> Result<void> {

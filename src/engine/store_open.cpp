@@ -57,7 +57,7 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   auto directory = vfs_.open_directory(path_, may_create_);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path_.string());
+    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist; check the path", path_.string());
   }
   directory_ = std::move(*directory);
   if (!options_.single_process) {
@@ -113,7 +113,7 @@ Result<std::unique_ptr<vfs::File>> Store::open_log() {
                        directory_->path(), kLogName, path_.string());
   }
   if (!may_create_) {
-    return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", directory_->path(), kLogName);
+    return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path", directory_->path(), kLogName);
   }
   return directory_->open(kLogName, vfs::OpenMode::create, true);
 }
@@ -134,7 +134,7 @@ Result<bool> Store::pages_are_in_use() {
 Result<void> Store::open_pages() {
   MENTEDB_TRY_ASSIGN(const bool fresh, needs_creation());
   if (fresh) {
-    if (!may_create_) return base::failf(ErrorCode::not_found, "there is no store in {}", directory_->path());
+    if (!may_create_) return base::failf(ErrorCode::not_found, "there is no store in {}; check the path", directory_->path());
     MENTEDB_TRY(create());
   }
   if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {

@@ -167,5 +167,48 @@ TEST_F(FaultFindings, VerifyAllocatesNoMoreThanTheFileHas) {
   EXPECT_LT(peak_kib() - before, 512 * 1024);
 }
 
+// The files were out of sight when the commit looked at their names again, and back when the engine opened the store
+// anew: it was the same store, so the write was made once more. A counter went up by two, a deletion said `not_found`.
+TEST_F(FaultFindings, AWriteIsNotMadeTwiceWhenTheNamesWereAwayForAMoment) {
+  auto engine = open();
+  must(engine.store_memory(memory(1, "0")));
+  must(engine.store_memory(memory(2)));
+  const auto lose_the_names_after_the_commit = [&] {
+    disk.set_hook([synced = false, done = false](const Step& step) mutable {
+      synced |= step.kind == StepKind::sync && step.file == "wal.log";
+      if (!synced || done || step.kind != StepKind::id_of) return StepAction::proceed();
+      done = true;
+      return StepAction::fail(ENOENT);
+    });
+  };
+  must(engine.store_memory(memory(3)));  // R1 is behind us: the next sync of the log is the batch's
+  lose_the_names_after_the_commit();
+  int calls = 0;
+  EXPECT_TRUE(ok(engine.transact([&](Transaction& tx) -> Result<void> {
+    ++calls;
+    auto counter = must(tx.load(memory_id(1)));
+    counter.content = std::to_string(std::stoi(counter.content) + 1);
+    return tx.update(counter);
+  })));
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(must(engine.load_memory(memory_id(1))).content, "1");
+  must(engine.store_memory(memory(3)));
+  lose_the_names_after_the_commit();
+  EXPECT_TRUE(ok(engine.delete_memory(memory_id(2))));
+  disk.set_hook({});
+  EXPECT_TRUE(is_error(engine.load_memory(memory_id(2)), ErrorCode::not_found));
+}
+
+// A failed salvage or backup whose remains cannot be removed says so.
+TEST_F(FaultFindings, WhatCannotBeRemovedIsNamed) {
+  auto engine = open();
+  must(engine.store_memory(memory(1)));
+  disk.set_hook([](const Step& step) {
+    const bool fails = step.kind == StepKind::sync || step.kind == StepKind::remove_directory;
+    return fails ? StepAction::fail(EROFS) : StepAction::proceed();
+  });
+  EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::read_only, "/copy is not whole and could not be removed"));
+}
+
 }  // namespace
 }  // namespace mentedb

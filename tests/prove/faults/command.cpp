@@ -135,7 +135,7 @@ class Lab {
                                         : word);
     }
     test::CommandOptions options;
-    options.timeout = std::chrono::seconds(20);
+    options.timeout = std::chrono::seconds(45);  // restore waits for a lock the usual 30 s
     options.environment["LC_ALL"] = "C";
     return test::run_command(words, options);
   }
@@ -222,9 +222,11 @@ std::vector<std::string> attempt(Lab& lab, const Case& one) {
   if (command == commands().end()) return {"there is no such command"};
   const Subject subject = lab.begin(*command);
   const std::string when = one.at(3) + (one.at(5) == "on" ? "+" : "");
+  // brk(2) reports no errno: it leaves the break where it is.
+  const std::string fault = one.at(2) == "brk" ? "retval=0" : "error=" + one.at(4);
   const auto result = lab.run(*command, subject,
                               {"-o", "/dev/null", "-e", "trace=" + one.at(2), "-e",
-                               fmt::format("inject={}:error={}:when={}", one.at(2), one.at(4), when)});
+                               fmt::format("inject={}:{}:when={}", one.at(2), fault, when)});
   std::vector<std::string> wrong;
   const auto violation = [&](const std::string& what) {
     std::string line = fmt::format("{} with {} number {}: {} {}: {}", one[1], one[2], one[3], one[4], one[5], what);
@@ -253,8 +255,9 @@ std::vector<std::string> attempt(Lab& lab, const Case& one) {
       if (!copy || !problem.empty() || found.memories != subject.model.memories) violation("the copy is not whole");
     } else if (copy) {
       std::string problem;
-      if (testing::read_all(*copy, {}, problem).memories != subject.model.memories)
-        violation("half a copy can be opened");
+      const bool whole = testing::read_all(*copy, {}, problem).memories == subject.model.memories;
+      const bool told = result.err.find("is not whole") != std::string::npos || result.out.find("lost") == 0;
+      if (!whole && !told) violation("half a copy can be opened");
     }
   }
   return wrong;
@@ -285,7 +288,8 @@ int run_command(Campaign& campaign, const Case* replay, const std::string& progr
       for (std::uint64_t n = range.first; n <= range.last; ++n) {
         for (const std::string& error : errors_of_calls().at(name)) {
           cases.push_back({"command", command.name, name, std::to_string(n), error, "once"});
-          if (error != "EINTR") cases.push_back({"command", command.name, name, std::to_string(n), error, "on"});
+          // Without a standard error there is no message to look at.
+          if (error != "EINTR" && name != "write") cases.push_back({"command", command.name, name, std::to_string(n), error, "on"});
         }
       }
     }

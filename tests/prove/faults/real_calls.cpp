@@ -94,7 +94,8 @@ Result<void> run_transact(Subject& s) {
   s.intended.memories[changed.id] = changed;
   s.intended.memories.erase(memory_id(2));
   s.intended.memories[added.id] = added;
-  const std::function<Result<void>(Transaction&)> body = [&](Transaction& tx) -> Result<void> {
+  // What a Transaction throws would come out into the user's function.
+  const std::function<Result<void>(Transaction&)> body = [&](Transaction& tx) noexcept -> Result<void> {
     if (auto loaded = tx.load(changed.id); !loaded) return std::unexpected(std::move(loaded).error());
     if (auto updated = tx.update(changed); !updated) return updated;
     if (auto erased = tx.erase(memory_id(2)); !erased) return erased;

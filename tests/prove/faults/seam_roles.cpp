@@ -78,7 +78,7 @@ Call load_nothing(std::uint64_t number) {
 /// Every way to read: each must give what the model has.
 std::vector<Call> all_reads(const Model& model, const std::vector<PageId>& raw_pages) {
   std::vector<Call> calls;
-  std::size_t some = 3;
+  int some = 3;
   for (const auto& [id, node] : model.memories) {
     if (some-- == 0) break;
     calls.push_back(load(node));
@@ -103,7 +103,7 @@ std::vector<Call> all_reads(const Model& model, const std::vector<PageId>& raw_p
     std::size_t seen = 0;
     const auto done = a.engine->for_each_memory([&](const MemoryNode& node, PageId) {
       const auto known = model.memories.find(node.id);
-      seen += known != model.memories.end() && known->second == node ? 1 : 0;
+      seen += known != model.memories.end() && known->second == node ? 1U : 0U;
       return true;
     });
     if (done && seen != model.memories.size()) return wrong("for_each_memory left memories out");
@@ -316,7 +316,7 @@ std::vector<Role> maintainers() {
   Role salvage = role_of("salvage", Script().batch(1, 6, 1).erase(2).store(3, 2, 900));
   salvage.calls = {copying("salvage", [](Actor& a) -> Result<void> {
     const auto report = engine::salvage(*a.vfs, kStorePath, kCopy, std::chrono::seconds(5));
-    if (report && !report->lost.empty()) return std::unexpected(Error{ErrorCode::io_error, 0, "some are lost"});
+    if (report && !report->lost.empty()) return std::unexpected(Error{ErrorCode::io_error, 0, std::string(kSomeLost)});
     return only_error(report);
   })};
   roles.push_back(std::move(salvage));

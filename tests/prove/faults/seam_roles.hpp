@@ -29,6 +29,9 @@ inline constexpr const char* kCopy = "/copy";
 /// Begins the message of a call that answered something else than the store holds.
 inline constexpr std::string_view kWrongAnswer = "WRONG ANSWER: ";
 
+/// The message of a salvage that lists something as lost.
+inline constexpr std::string_view kSomeLost = "some are lost";
+
 struct Role {
   std::string name;
   Options options;
