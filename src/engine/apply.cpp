@@ -44,7 +44,7 @@ void ApplyPlan::plan_pages(std::span<const Operation> operations) {
   for (std::size_t i = operations.size(); i-- > 0;) {
     const auto& header = operations[i].header;
     if (format::is_put(header.type)) {
-      // Whatever comes later on one of its pages was preceded by a free of the whole run.
+      // R4. Whatever comes later on one of its pages was preceded by a free of the whole run.
       if (!covered.overlaps(header.page, header.run_pages)) puts_.push_back(i);
     } else {
       covered.for_each_gap(header.page, header.run_pages, [&](std::uint64_t first, std::uint64_t count) {
@@ -105,6 +105,7 @@ bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
 Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload,
                           ApplyMode mode) {
   const auto& header = operation.header;
+  // R6: run and entries each on its own; the index in apply(), what is freed in free().
   const bool run_missing = mode == ApplyMode::commit || !run_current(header.page, operation.lsn);
   const bool entries_missing =
       mode == ApplyMode::commit || !entries_current(header.page, header.run_pages, operation.lsn);

@@ -24,7 +24,7 @@ Result<void> Store::make_log_room(Hold& hold, std::uint64_t padded_bytes) {
 }
 
 Result<void> Store::append_to_log(const wal::Tail& tail, std::span<const std::byte> padded) {
-  words_->invalidate_hint();
+  words_->invalidate_hint();  // R5: whoever comes after a dead writer has to look
   auto appended = log_->append(tail.offset, padded);
   if (appended) return {};
   // A full disk (copy-on-write file systems need space to overwrite) leaves a torn end at worst, and "no_space"

@@ -43,6 +43,7 @@ class PageFile {
   vfs::File& file() { return file_; }
 
  private:
+  Result<void> write_zeros(std::uint64_t offset, std::uint64_t length);
   Result<void> write_entries(std::uint64_t first_page, std::uint64_t count);
   std::span<std::byte, format::kEntryBytes> scratch_entry(std::uint64_t index);
 

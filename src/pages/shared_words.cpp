@@ -55,7 +55,7 @@ void SharedWords::invalidate_hint() { mapping_->store(kHintCheck, 0); }
 void SharedWords::publish_hint(const wal::Tail& tail) {
   const auto words = std::bit_cast<HintWords>(tail);
   for (std::size_t i = 0; i < words.size(); ++i) mapping_->store(kHint + 8 * i, words[i]);
-  mapping_->store(kHintCheck, hint_check(words));
+  mapping_->store(kHintCheck, hint_check(words));  // R9: last, and over all of them
 }
 
 std::uint64_t SharedWords::committed_lsn() const {

@@ -9,21 +9,19 @@ namespace {
 
 constexpr std::size_t kTextBytes = std::size_t{1} << 16;
 
-const std::string& text() {
-  static const std::string letters = [] {
-    std::minstd_rand random(1);
-    std::string made(2 * kTextBytes, ' ');
-    for (char& c : made) c = static_cast<char>('a' + random() % 26);
-    return made;
-  }();
-  return letters;
-}
+// Made before main, not at first use: a child that is forked while another thread makes it would wait for ever.
+const std::string kText = [] {
+  std::minstd_rand random(1);
+  std::string made(2 * kTextBytes, ' ');
+  for (char& c : made) c = static_cast<char>('a' + random() % 26);
+  return made;
+}();
 
 // Mostly short, as memories are; every eighth version up to the longest.
 std::string_view slice(const Config& config, std::uint32_t member, std::uint64_t version) {
   const std::uint64_t mixed = (member * 0x9E3779B97F4A7C15ULL + version) * 0xBF58476D1CE4E5B9ULL;
   const std::uint64_t longest = mixed >> 61 == 0 ? config.content_bytes : 250;
-  return std::string_view(text()).substr(mixed >> 8 & (kTextBytes - 1), 20 + (mixed >> 24) % longest);
+  return std::string_view(kText).substr(mixed >> 8 & (kTextBytes - 1), 20 + (mixed >> 24) % longest);
 }
 
 struct RawHead {
@@ -64,7 +62,7 @@ std::optional<std::uint64_t> version_of(const Config& config, std::uint32_t memb
 
 std::vector<std::byte> make_raw(std::uint32_t member, std::uint64_t version) {
   const RawHead head{.member = member, .version = version};
-  const std::string_view body = std::string_view(text()).substr(version * 97 % kTextBytes, kRawBytes - sizeof(head));
+  const std::string_view body = std::string_view(kText).substr(version * 97 % kTextBytes, kRawBytes - sizeof(head));
   std::vector<std::byte> raw(sizeof(head) + body.size());
   std::memcpy(raw.data(), &head, sizeof(head));
   std::memcpy(raw.data() + sizeof(head), body.data(), body.size());

@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr unsigned kChildSeconds = 45;
+
 StorageEngine open_store(const Actor& actor, Witness& witness, const Options& options) {
   auto engine = witness.good(StorageEngine::open(actor.store(), options), "open");
   witness.count(Op::open);
@@ -317,6 +319,7 @@ void fork_a_child(const Actor& actor, StorageEngine& engine, Witness& witness) {
     witness.count(Op::fork);
     return;
   }
+  ::alarm(kChildSeconds);  // a child that hangs ends, and is noticed
   Board& board = actor.board;
   Witness own(board, fmt::format("child of slot {}", actor.slot), board.lanes[kMaxLanes - 1]);
   std::mt19937_64 random(actor.seed);

@@ -253,6 +253,35 @@ TEST_F(DamageTest, StalePagesAndEntries) {
   EXPECT_GT(checked, 10);
 }
 
+// Where a memory lived before it moved, page and entry are as they were then: both verify, and the newer one counts.
+TEST_F(DamageTest, AMemoryThatIsThereTwice) {
+  const auto old = [&](std::uint64_t offset, std::size_t size) {
+    return std::span(store->old_pages()).subspan(offset, size);
+  };
+  int checked = 0;
+  for (std::uint64_t page = 1; page <= store->high_water(); ++page) {
+    const auto bytes = old(entry_at(page), format::kEntryBytes);
+    const auto before =
+        format::decode_entry(std::span<const std::byte, format::kEntryBytes>(bytes), page, store->seed());
+    if (store->entry(page)->type != EntryType::moved || !format::is_memory(before->type) || before->run_pages != 1)
+      continue;
+    const auto entry = Damage::overwrite(store->pages(), entry_at(page), bytes);
+    const auto run = Damage::overwrite(store->pages(), run_at(page), old(run_at(page), 1'024));
+    const auto report = store->verify();
+    EXPECT_FALSE(report.problems.empty()) << page;
+    expect_salvaged(0, "page " + std::to_string(page));
+    ++checked;
+    for (std::uint64_t now = 1; now <= store->high_water(); ++now) {
+      const auto there = store->entry(now);
+      if (now == page || !format::is_memory(there->type) || there->id != before->id || !in_log(there->lsn)) continue;
+      const auto damage = Damage::flip(store->pages(), run_at(now) + 60);
+      expect_salvaged(0, "page " + std::to_string(now) + ", which the log has");
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 1);
+}
+
 TEST_F(DamageTest, TruncatedPages) {
   const std::uint64_t size = std::filesystem::file_size(store->pages());
   for (const std::uint64_t left :
