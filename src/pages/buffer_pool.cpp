@@ -53,7 +53,9 @@ std::uint64_t BufferPool::page_count() const {
   const std::uint64_t published = words_.page_count();
   if (published <= pages_in_file_.load(std::memory_order_relaxed)) [[likely]]
     return published;
-  if (const auto size = file_.size_bytes()) pages_in_file_ = geometry_.pages_in(*size);
+  const auto size = file_.size_bytes();
+  if (!size) return published;  // no reason to call memories missing
+  pages_in_file_ = geometry_.pages_in(*size);
   return std::min(published, pages_in_file_.load());
 }
 

@@ -79,9 +79,9 @@ Result<void> PageFile::sync(bool rewritten) {
   return {};
 }
 
-// Space that is only reserved is marked as written when its first write-back ends. On ext4 a write-back that fails leaves
-// the mark out for good: the same bytes written again (R7) go to the disk, the sync succeeds, and after the next mount
-// the block reads as zeros. So every block is written once before anything is in it.
+// Space that is only reserved is marked as written when its first write-back ends. On ext4 a write-back that fails
+// leaves the mark out for good: the same bytes written again (R7) go to the disk, the sync succeeds, and after the next
+// mount the block reads as zeros. So every block is written once before anything is in it.
 Result<void> PageFile::write_zeros(std::uint64_t offset, std::uint64_t length) {
   constexpr std::uint64_t kAtOnceBytes = 256 * 1024;
   run_.reserve(std::min(length, kAtOnceBytes));

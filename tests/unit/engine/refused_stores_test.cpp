@@ -191,8 +191,18 @@ TEST_F(RefusedStoresTest, ADamagedOlderHeaderDoesNoHarm) {
   expect_clean();
 }
 
+// The last step of its creation was seen in the page cache and never reached the disk: the store was used meanwhile.
+TEST_F(RefusedStoresTest, AStoreWhoseCreationLacksItsLastStepIsFinished) {
+  patch_superblock([](format::Superblock& s) { s.state = format::StoreState::creating; });
+  auto engine = open();
+  EXPECT_EQ(must(engine.scan_all_memories()).size(), 20U);
+  expect_clean();
+}
+
 TEST_F(RefusedStoresTest, AStoreThatWasNeverFinishedBeginsAgain) {
   patch_superblock([](format::Superblock& s) { s.state = format::StoreState::creating; });
+  const std::vector<std::byte> no_slots(2 * 4096);
+  disk.damage(kLog, 0, no_slots);
   auto engine = open();
   EXPECT_TRUE(must(engine.scan_all_memories()).empty());
   EXPECT_EQ(must(engine.store_memory(memory(1))), PageId{1});

@@ -90,7 +90,8 @@ TEST_F(IdIndexTest, ATombstoneNeverHidesAnIdBehindIt) {
 }
 
 // A slot is 32 bits of the id's hash and the page. Redo erases the slots of ids that left their pages; the page of one
-// was given to an id with the same fingerprint, and its slot, the same word, went: an acknowledged memory was not found.
+// was given to an id with the same fingerprint, and its slot, the same word, went: an acknowledged memory was not
+// found.
 TEST_F(IdIndexTest, AnEraseSparesTheSlotOfAnotherIdOnThePage) {
   const auto index = rebuilt();
   std::unordered_map<std::uint64_t, std::uint64_t> seen;  // fingerprint and first slot -> number of the id
