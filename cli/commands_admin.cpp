@@ -159,7 +159,8 @@ int run_backup(const Context& context, const std::string& destination) {
 int run_restore(const Context& context, const std::string& source) {
   if (auto exists = require_store(source); !exists) {
     Error error = exists.error();
-    if (error.code == ErrorCode::not_found) error.message = fmt::format("no backup or store in {}", source);
+    if (error.code == ErrorCode::not_found)
+      error.message = fmt::format("no backup or store in {}; check the path", source);
     return report(error);
   }
   const std::string destination = context.directory().string();

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "engine/destination.hpp"
 #include "pages/entry_reader.hpp"
 
 namespace mentedb::engine {
@@ -145,11 +146,8 @@ Result<void> Copier::finish(const wal::Tail& tail) {
   return created;
 }
 
-}  // namespace
-
-Result<void> backup(Store& source, const std::filesystem::path& destination) {
-  MENTEDB_TRY_ASSIGN(const auto directory, source.vfs().create_directory(destination));
-  Copier copier(source, *directory);
+Result<void> copy(Store& source, vfs::Directory& directory) {
+  Copier copier(source, directory);
   MENTEDB_TRY(copier.begin());
   std::uint64_t since = 0;
   for (int pass = 0; pass < 3; ++pass) {
@@ -165,6 +163,13 @@ Result<void> backup(Store& source, const std::filesystem::path& destination) {
     tail = hold.tail;
   }
   return copier.finish(tail);
+}
+
+}  // namespace
+
+Result<void> backup(Store& source, const std::filesystem::path& destination) {
+  return fill_new_directory(source.vfs(), destination,
+                            [&](vfs::Directory& directory) { return copy(source, directory); });
 }
 
 }  // namespace mentedb::engine

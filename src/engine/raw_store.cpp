@@ -19,7 +19,8 @@ Result<std::unique_ptr<RawStore>> RawStore::open_damaged(vfs::Vfs& vfs, const st
   auto directory = vfs.open_directory(path, false);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path.string());
+    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist; check the path",
+                       path.string());
   }
   store->directory_ = std::move(*directory);
   const auto open_file = [&](std::string_view name) -> Result<std::unique_ptr<vfs::File>> {
@@ -35,7 +36,8 @@ Result<std::unique_ptr<RawStore>> RawStore::open_damaged(vfs::Vfs& vfs, const st
   MENTEDB_TRY_ASSIGN(store->log_file_, open_file(kLogName));
   MENTEDB_TRY_ASSIGN(store->pages_file_, open_file(kPagesName));
   if (!store->has_log() && !store->has_pages()) {
-    return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", store->directory_->path(), kPagesName);
+    return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path",
+                       store->directory_->path(), kPagesName);
   }
   if (store->has_log()) store->log_ = std::make_unique<wal::Log>(*store->log_file_);
   if (store->has_pages()) MENTEDB_TRY(store->open_superblock());

@@ -10,6 +10,7 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "base/error.hpp"
+#include "engine/destination.hpp"
 #include "engine/engine_impl.hpp"
 #include "engine/lost_superblock.hpp"
 #include "engine/raw_store.hpp"
@@ -35,7 +36,8 @@ class Salvager {
     if (store_.has_pages()) collect_pages();
     compare_with_log_end();
   }
-  Result<SalvageReport> write(const std::filesystem::path& destination);
+  Result<void> write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout);
+  SalvageReport report() { return std::move(report_); }
 
  private:
   // The newest that is known of a memory.
@@ -307,14 +309,11 @@ void Salvager::report_missing() {
   report_.lost.push_back(std::move(missing));
 }
 
-Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) {
+Result<void> Salvager::write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout) {
   constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
-  {
-    // Never into something that is there already.
-    MENTEDB_TRY(vfs_.create_directory(destination));
-  }
   Options options;
   options.page_size_bytes = store_.superblock().page_bytes;  // 0, which is the default, when there is none
+  options.lock_timeout = lock_timeout;
   MENTEDB_TRY_ASSIGN(StorageEngine engine, EngineAccess::open(vfs_, destination, options));
   std::size_t batch_bytes = 0;
   for (const auto& [id, version] : newest_) {
@@ -333,8 +332,7 @@ Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) 
   MENTEDB_TRY(flush(engine));
   report_damaged();
   report_missing();
-  MENTEDB_TRY(engine.close());
-  return std::move(report_);
+  return engine.close();
 }
 
 }  // namespace
@@ -353,7 +351,9 @@ Result<SalvageReport> engine::salvage_directory(vfs::Vfs& vfs, const std::filesy
   }
   Salvager salvager(vfs, *store);
   salvager.collect();
-  return salvager.write(destination);
+  MENTEDB_TRY(
+      fill_new_directory(vfs, destination, [&](vfs::Directory&) { return salvager.write(destination, lock_timeout); }));
+  return salvager.report();
 }
 
 Result<SalvageReport> salvage(const std::filesystem::path& source, const std::filesystem::path& destination,

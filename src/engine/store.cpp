@@ -34,8 +34,10 @@ Result<format::Superblock> read_superblock(std::span<const std::byte> block, con
 }
 
 bool Store::is_replaced(const Error& error) {
-  return error.code == ErrorCode::incompatible && error.os_error == ESTALE;
+  return error.code == ErrorCode::incompatible && (error.os_error == ESTALE || error.os_error == EIDRM);
 }
+
+bool Store::is_replaced_after_commit(const Error& error) { return is_replaced(error) && error.os_error == EIDRM; }
 
 Result<void> Store::check_files() const {
   const auto same = [this](std::string_view name, const vfs::FileId& id) -> Result<void> {
@@ -100,6 +102,7 @@ std::unexpected<Error> Store::poison(Error error) {
   poisoned_ = true;  // also when a file system that shut down lets nobody be told
   if (words_->make_writable()) words_->raise_poison_generation();
   words_->doubt_pages();
+  if (error.code == ErrorCode::no_space) error.code = ErrorCode::io_error;  // no_space: "nothing changed"
   error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
   return std::unexpected(std::move(error));
 }

@@ -77,6 +77,9 @@ class Store {
   Result<void> check_files() const;
   /// True for the error of `check_files`: the engine may open the store again.
   static bool is_replaced(const Error& error);
+  /// True for that error when a commit made it: the files that were open have the write.
+  static bool is_replaced_after_commit(const Error& error);
+  bool has_same_files(const Store& other) const { return log_id_ == other.log_id_ && pages_id_ == other.pages_id_; }
 
   // ---- writing (commit.cpp, checkpoint.cpp), with the lock held
 
@@ -123,6 +126,8 @@ class Store {
 
   // store_open.cpp
   Result<void> open_files(StoreLock::Hold& hold);
+  Result<std::unique_ptr<vfs::File>> open_log();
+  Result<bool> pages_are_in_use();
   Result<void> open_pages();
   Result<bool> needs_creation();
   Result<void> create();

@@ -58,7 +58,8 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   auto directory = vfs_.open_directory(path_, may_create_);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path_.string());
+    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist; check the path",
+                       path_.string());
   }
   directory_ = std::move(*directory);
   if (!options_.single_process) {
@@ -74,15 +75,7 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
                         "/proc, or set single_process");
     }
   }
-  const vfs::OpenMode mode = may_create_          ? vfs::OpenMode::create
-                             : options_.read_only ? vfs::OpenMode::read_only
-                                                  : vfs::OpenMode::read_write;
-  auto log_file = directory_->open(kLogName, mode, true);
-  if (!log_file) {
-    if (log_file.error().code != ErrorCode::not_found) return std::unexpected(log_file.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", directory_->path(), kLogName);
-  }
-  log_file_ = std::move(*log_file);
+  MENTEDB_TRY_ASSIGN(log_file_, open_log());
   MENTEDB_TRY_ASSIGN(log_id_, log_file_->id());
   log_ = std::make_unique<wal::Log>(*log_file_);
   lock_ = std::make_unique<StoreLock>(vfs_, *log_file_);
@@ -105,11 +98,47 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   return {};
 }
 
+// A log that was lost is not made anew: an empty one beside pages in use helps nobody, and hides what happened.
+Result<std::unique_ptr<vfs::File>> Store::open_log() {
+  const vfs::OpenMode mode = options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write;
+  auto log_file = directory_->open(kLogName, mode, true);
+  if (log_file || log_file.error().code != ErrorCode::not_found) return log_file;
+  // Creation makes the log first. A superblock that is done without a log: either it is lost, or somebody has just
+  // created both, and then it is there now.
+  MENTEDB_TRY_ASSIGN(const bool in_use, pages_are_in_use());
+  if (in_use) {
+    log_file = directory_->open(kLogName, mode, true);
+    if (log_file || log_file.error().code != ErrorCode::not_found) return log_file;
+    return base::failf(
+        ErrorCode::corruption,
+        "{}/{} is missing although the store was in use; restore a backup, or run: mentedb salvage --dir '{}' DEST",
+        directory_->path(), kLogName, path_.string());
+  }
+  if (!may_create_) {
+    return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path", directory_->path(),
+                       kLogName);
+  }
+  return directory_->open(kLogName, vfs::OpenMode::create, true);
+}
+
+Result<bool> Store::pages_are_in_use() {
+  const auto file = directory_->open(kPagesName, vfs::OpenMode::read_only, false);
+  if (!file) {
+    if (file.error().code == ErrorCode::not_found) return false;
+    return std::unexpected(file.error());
+  }
+  std::array<std::byte, base::kBlockBytes> block{};
+  MENTEDB_TRY_ASSIGN(const std::size_t got, (*file)->read_at(0, block));
+  const auto superblock = format::decode_superblock(std::span(block).first(got), (*file)->path());
+  return superblock && superblock->state == StoreState::created;
+}
+
 // Opens pages.db and reads its superblock, creating the store when it was never finished.
 Result<void> Store::open_pages() {
   MENTEDB_TRY_ASSIGN(const bool fresh, needs_creation());
   if (fresh) {
-    if (!may_create_) return base::failf(ErrorCode::not_found, "there is no store in {}", directory_->path());
+    if (!may_create_)
+      return base::failf(ErrorCode::not_found, "there is no store in {}; check the path", directory_->path());
     MENTEDB_TRY(create());
   }
   if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {

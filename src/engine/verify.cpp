@@ -2,6 +2,7 @@
 // under the lock before it is reported.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <unordered_map>
 #include <utility>

@@ -119,6 +119,7 @@ class IdIndex {
   std::uint64_t used();
 
  private:
+  Result<void> make_table(std::uint64_t page_count, std::uint64_t memory_count);
   Result<std::unique_ptr<Table>> map_table(std::uint64_t number);
   Result<std::vector<std::uint64_t>> build(std::uint64_t slot_count, std::uint64_t page_count, std::uint64_t& used);
   Result<std::uint64_t> unused_number();

@@ -161,6 +161,8 @@ class Vfs {
                                                                           bool create) = 0;
   /// Makes a directory that must not exist. @errors `already_exists`, as above
   [[nodiscard]] virtual Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) = 0;
+  /// Removes an empty directory.
+  [[nodiscard]] virtual Result<void> remove_directory(const std::filesystem::path& path) = 0;
   [[nodiscard]] virtual std::chrono::microseconds now() const = 0;  ///< monotonic
   virtual void sleep(std::chrono::microseconds time) = 0;
   virtual void random_bytes(std::span<std::byte> out) = 0;

@@ -120,7 +120,7 @@ Result<void> Log::write_slot(const format::LogSlot& slot) {
   const auto block = buffer_.first(format::kLogSlotBytes);
   format::encode_log_slot(slot, block);
   MENTEDB_TRY(file_.write_at(slot.epoch % 2 * format::kLogSlotBytes, block));
-  return file_.sync();
+  return sync();
 }
 
 Result<void> Log::ensure_slot_durable(const format::LogSlot& slot) {
@@ -142,8 +142,21 @@ Result<void> Log::adopt(std::uint64_t offset, std::uint64_t bytes, std::uint64_t
 Result<void> Log::append(std::uint64_t offset, std::span<const std::byte> padded_batch) {
   buffered_bytes_ = 0;
   MENTEDB_TRY(file_.write_at(offset, padded_batch));
+  return sync();
+}
+
+Result<void> Log::erase_unwritten(std::uint64_t offset) {
+  buffer_.reserve(base::kBlockBytes);
+  buffered_bytes_ = 0;
+  const auto block = buffer_.first(base::kBlockBytes);
+  std::ranges::fill(block, std::byte{0});
+  MENTEDB_TRY(file_.write_at(offset, block));
+  return sync();
+}
+
+// Whatever the errno (a full disk, too): after a failed sync the bytes may be on the device or not.
+Result<void> Log::sync() {
   auto synced = file_.sync();
-  // Whatever the errno: after a failed sync the batch may be on the device or not.
   if (!synced) synced.error().code = ErrorCode::io_error;
   return synced;
 }

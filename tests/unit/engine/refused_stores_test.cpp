@@ -83,7 +83,7 @@ TEST_F(RefusedStoresTest, FilesOfAnotherProgram) {
 
 TEST_F(RefusedStoresTest, NoLogBesideThePages) {
   disk.erase(kLog);
-  EXPECT_TRUE(is_error(try_open(), ErrorCode::corruption, "wal.log"));
+  EXPECT_TRUE(is_error(try_open(), ErrorCode::corruption, "wal.log is missing"));
   EXPECT_TRUE(is_error(try_open(), ErrorCode::corruption, "restore a backup"));
   const auto found = problems();
   ASSERT_FALSE(found.empty());
