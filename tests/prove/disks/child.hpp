@@ -20,7 +20,7 @@ class Child {
 
   void kill();
   /// The report. A death by a signal (other than after `kill`) and a time-out are reported, too.
-  std::string wait(std::chrono::seconds timeout = std::chrono::seconds(60));
+  std::string wait(std::chrono::seconds timeout = std::chrono::seconds(300));
 
  private:
   pid_t pid_ = -1;

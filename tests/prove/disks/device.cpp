@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -348,6 +349,9 @@ Device::Device(BlockLog& log, const std::string& image, const std::string& direc
     fuse_args args = FUSE_ARGS_INIT(1, arguments.data());
     fuse_session* session = fuse_session_new(&args, &kOperations, sizeof(kOperations), &server);
     if (session == nullptr || fuse_session_mount(session, directory.c_str()) != 0) _exit(1);
+    // When the others are killed, their namespace and the file system in it go with the last of them: were that this
+    // process, it would wait for itself to serve the unmount.
+    if (unshare(CLONE_NEWNS) != 0) _exit(1);
     if (write(ready[1], "r", 1) != 1) _exit(1);
     ::close(ready[1]);
     serve(server, session, servers);
