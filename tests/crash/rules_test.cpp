@@ -763,6 +763,7 @@ TEST(Rules, ABackupWhoseLastSyncFailedIsRefusedAtOnce) {
   for (const bool counting : {true, false}) {
     syncs = 0;
     disk.set_hook([&](const Step& step) {
+      if (!counting && step.kind == StepKind::remove) return StepAction::fail(EIO);  // nor can it be taken away again
       if (!is_in(step, "pages.db", StepKind::sync)) return StepAction::proceed();
       ++syncs;
       return !counting && syncs == last ? StepAction::fail(EIO) : StepAction::proceed();
