@@ -79,6 +79,7 @@ byte idx;                           /* id index: the page of memory M; 0: does n
 byte lock = FREE; byte stp = FREE;  /* the holder; the process that is stopped for ever */
 bit dead[5]; byte ndead;            /* killed, and not yet at its beginning again */
 bit up = 1;                         /* somebody has opened the store since the last power cut */
+byte committed = 1;                  /* the LSN up to which all is visible */
 byte poison;                        /* poison generation */
 byte nkill = NKILL; byte npow = NPOW; byte nstop = NSTOP; byte nwb = NWB; byte eio = EIO; byte peio = PEIO;
 byte wio = WIO; byte short_append = FULL; byte ngrow = GROW;
@@ -166,6 +167,7 @@ inline ENSURE_SLOT_DURABLE() { /* R1 */
 }
 inline INVALIDATE_HINT() { atomic { OWN; W.hv = 0 } }
 inline PUBLISH(new_epoch, new_tail, new_next) {
+  committed = new_next - 1;
 #ifdef M_TORNHINT
   atomic { OWN; W.hv = 1; W.e = new_epoch; W.t = new_tail }; atomic { W.n = new_next } /* R9 left out: no check over all words */
 #else
@@ -320,11 +322,12 @@ inline REDO() {
         i = end - 1;
 #endif
         if
-        :: !STILL_THERE(i) -> opn = 0; UNLOCK(); goto endtop /* evicted meanwhile: an error, the hint stays invalid */
-        :: else ->
+        :: atomic { !STILL_THERE(i) -> opn = 0 }; UNLOCK(); goto endtop /* evicted: an error, the hint stays invalid */
+        :: atomic { STILL_THERE(i) -> /* read into memory, verified, and written from there */
 #ifndef M_ADOPTNOREWRITE
-           atomic { OWN; if :: BATCH_DIFFERS(i) -> L[i].q = 1 :: else fi };
+             OWN; if :: BATCH_DIFFERS(i) -> L[i].q = 1 :: else fi
 #endif
+           };
 #ifndef M_ADOPTNOSYNC
            SYNC_BATCH(i)
 #else
@@ -471,6 +474,9 @@ inline SYNC_PAGES(rewritten) {
   :: atomic { peio > 0 -> peio--; P[0].q = 0; P[1].q = 0; P[2].q = 0 };
 #ifdef M_MARKLATE
      atomic { OWN; W.mark = 1 };
+#endif
+#ifndef M_KEEPHINT
+     INVALIDATE_HINT(); /* R7: pages may go back to what the device has, so nobody builds on them unseen */
 #endif
      UNLOCK(); goto endtop
   :: atomic { i = 0;
@@ -648,14 +654,15 @@ endq: false
 #endif
 #if NRD1 > 0
 proctype ReadMemory(byte me; byte nr) { /* load_memory(MemoryId M): no lock, ever */
-  byte lo, x, h1, k1, a1, b1; bit f1, s0;
+  byte lo, x, h1, k1, a1, b1, com; bit f1, s0;
 endtop:
   {
 endr: do
     :: nr == 200 -> goto quit
     :: atomic { nr > 0 && up && ndead == 0 -> nr--; lo = MAX(ack_m, shown_m) };
        do
-       :: atomic { up && ndead == 0 -> s0 = STOPPED; x = idx };
+       :: atomic { up && ndead == 0 -> s0 = STOPPED; com = committed };
+          x = idx;
           atomic { h1 = P[x].h; k1 = P[x].k; f1 = P[x].fr };
           if
           :: f1 ->
@@ -668,15 +675,20 @@ endr: do
 #ifdef M_NORECHECK
           :: a1 == k1 && b1 == k1 -> assert(!f1 && k1 >= lo); break /* R8 left out */
 #else
-          :: atomic { a1 == k1 && b1 == k1 && idx == x -> assert(!f1) }; assert(k1 >= lo); break /* R8; never a false not_found */
+          :: atomic { !f1 && a1 == k1 && b1 == k1 && idx == x } -> assert(k1 >= lo); break /* R8 */
+#ifdef M_MISSUNCHECKED
+          :: atomic { f1 && idx == x -> assert(false) }
+#else
+          :: atomic { f1 && idx == x && committed == com -> assert(false) } /* R8 for a miss: never a false not_found */
+#endif
 #endif
           :: else
           fi;
-          atomic { assert(!s0); h1 = 0; k1 = 0; a1 = 0; b1 = 0; f1 = 0 } /* I5: begun after the stop, it succeeds */
+          atomic { assert(!s0); h1 = 0; k1 = 0; a1 = 0; b1 = 0; f1 = 0; com = 0; x = 0 } /* I5: begun after the stop, it succeeds */
        od;
-       atomic { shown_m = MAX(shown_m, k1); h1 = 0; k1 = 0; a1 = 0; b1 = 0; f1 = 0; lo = 0; x = 0; s0 = 0 }
+       atomic { shown_m = MAX(shown_m, k1); h1 = 0; k1 = 0; a1 = 0; b1 = 0; f1 = 0; lo = 0; x = 0; com = 0; s0 = 0 }
     od
-  } unless { atomic { dead[me] -> dead[me] = 0; ndead--; h1 = 0; k1 = 0; a1 = 0; b1 = 0; f1 = 0; lo = 0; x = 0; s0 = 0; goto endtop } };
+  } unless { atomic { dead[me] -> dead[me] = 0; ndead--; h1 = 0; k1 = 0; a1 = 0; b1 = 0; f1 = 0; lo = 0; x = 0; com = 0; s0 = 0; goto endtop } };
 quit:
 endq: false
 }
@@ -744,7 +756,7 @@ endc: do
   :: atomic { !H[1].q && SLOT_DIFFERS(1) -> COPY_SLOT(H[1], h[1]) }
 #endif
 #ifdef EVICT
-  /* The same for pages.db. Outside of what is promised: docs/durability.md. */
+  /* The same for a page, after a failed sync of pages.db. */
   :: atomic { W.mark && !P[0].q && (RUN_DIFFERS(0) || ENTRY_DIFFERS(0)) -> COPY_RUN(P[0], p[0]); COPY_ENTRY(P[0], p[0]) }
 #endif
   od

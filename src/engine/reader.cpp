@@ -48,7 +48,8 @@ std::unexpected<Error> damaged(std::uint64_t page) {
 }  // namespace
 
 // R8, the one place: `look` copies what is on a page and says what it is; that is believed only when the slot and the
-// table are unchanged afterwards. Nothing when no page holds the id.
+// table are unchanged afterwards. Nothing when no page holds the id; that is believed only when nothing was committed
+// meanwhile, since a memory that moved away and back leaves its slot as it was.
 template <class Look>
 Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& look) {
   const format::IdHash hash = index_->hash(id);
@@ -61,6 +62,7 @@ Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& 
     }
     damaged_page = 0;
     bool again = false;
+    const std::uint64_t committed = words_->committed_lsn();
     index::Probe probe(**table, hash);
     while (const std::uint64_t page = probe.next_page()) {
       if (!pool_->contains(page)) continue;
@@ -70,7 +72,7 @@ Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& 
       if (seen == Seen::wanted) return page;
       if (seen == Seen::damaged) damaged_page = page;  // or a neighbour's page that is just being written: look again
     }
-    if (again || !index_->is_current(**table)) continue;
+    if (again || !index_->is_current(**table) || words_->committed_lsn() != committed) continue;
     if (damaged_page == 0) return std::nullopt;
   }
   if (damaged_page != 0) return damaged(damaged_page);

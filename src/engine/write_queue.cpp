@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "engine/store_lock.hpp"
 
 namespace mentedb::engine {
 
 using std::chrono::milliseconds;
 
-namespace {
-
-constexpr milliseconds kLongest = std::chrono::hours(24 * 365 * 10);  // longer is for ever, and would overflow
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<WriteQueue::Request*> WriteQueue::take_group() {
   std::vector<Request*> group;
@@ -49,7 +46,7 @@ Result<void> WriteQueue::answer(const Request& request) {
 
 bool WriteQueue::wait_for_turn(std::unique_lock<std::mutex>& guard, Request& request, milliseconds timeout) {
   const auto turn = [&] { return request.done || queue_.front() == &request; };
-  if (timeout > kLongest) {
+  if (timeout > kLongestWait) {
     changed_.wait(guard, turn);
     return true;
   }
@@ -72,7 +69,7 @@ Result<void> WriteQueue::submit(const Plan& plan, bool alone, milliseconds timeo
   }
   if (request.done) return answer(request);
   const auto waited = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
-  const milliseconds left = timeout > kLongest ? timeout : std::max(timeout - waited, milliseconds(0));
+  const milliseconds left = timeout > kLongestWait ? timeout : std::max(timeout - waited, milliseconds(0));
 
   // Whatever happens below (the lock, a plan or an allocation may throw), the group leaves the queue.
   std::size_t planned = 1;
