@@ -34,7 +34,8 @@ Json stats_json(const Stats& stats) {
           {"redo_operations", stats.redo_operations},
           {"commits", stats.commits},
           {"mapped_bytes", stats.mapped_bytes},
-          {"resident_bytes", stats.resident_bytes}};
+          {"resident_bytes", stats.resident_bytes},
+          {"access_warnings", stats.access_warnings}};
 }
 
 int percent(std::uint64_t part, std::uint64_t whole) {
@@ -64,6 +65,7 @@ void print_stats(const std::string& directory, const Stats& stats) {
     line("recovered", fmt::format("{} that a process which died had left in the log",
                                   counted(stats.redo_operations, "operation", "operations")));
   }
+  for (const std::string& warning : stats.access_warnings) line("warning", printable(warning));
 }
 
 /// One line for --watch in a pipe, and below the table on a terminal: what changed since the last look.
@@ -157,7 +159,8 @@ int run_backup(const Context& context, const std::string& destination) {
 int run_restore(const Context& context, const std::string& source) {
   if (auto exists = require_store(source); !exists) {
     Error error = exists.error();
-    if (error.code == ErrorCode::not_found) error.message = fmt::format("no backup or store in {}", source);
+    if (error.code == ErrorCode::not_found)
+      error.message = fmt::format("no backup or store in {}; check the path", source);
     return report(error);
   }
   const std::string destination = context.directory().string();

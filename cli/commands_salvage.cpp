@@ -19,10 +19,10 @@ int run_salvage(const Context& context, const std::string& destination) {
   if (context.json) {
     Json lost = Json::array();
     for (const Problem& problem : result->lost) {
-      lost.push_back({{"file", problem.file},
-                      {"offset", problem.offset},
-                      {"page", problem.page.value},
-                      {"message", problem.message}});
+      Json entry = {{"file", problem.file}, {"offset", problem.offset}};
+      if (problem.page.value != 0) entry["page"] = problem.page.value;
+      entry["message"] = problem.message;
+      lost.push_back(std::move(entry));
     }
     print_json({{"destination", destination},
                 {"memories_saved", result->memories_saved},
@@ -30,10 +30,9 @@ int run_salvage(const Context& context, const std::string& destination) {
                 {"notes", result->notes}});
   } else {
     for (const Problem& problem : result->lost) {
+      const std::string page = problem.page.value == 0 ? "" : fmt::format(" (page {})", problem.page.value);
       out() << out().style(kRed) << "lost" << out().style(kReset) << "  "
-            << printable(fmt::format("{}, byte {} (page {}): {}", problem.file, problem.offset, problem.page.value,
-                                     problem.message))
-            << "\n";
+            << printable(fmt::format("{}, byte {}{}: {}", problem.file, problem.offset, page, problem.message)) << "\n";
     }
     for (const std::string& text : result->notes) out() << "note  " << printable(text) << "\n";
     out() << fmt::format("{} saved to {}, {} lost\n", counted(result->memories_saved, "memory", "memories"),

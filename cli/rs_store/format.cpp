@@ -100,6 +100,8 @@ Log parse_log(std::span<const std::byte> bytes) {
   Log log;
   std::vector<std::byte> scratch;
   std::size_t at = 0;
+  std::uint64_t checkpoint = 0;  // number of the last one's entry; an image that it covers has a lower number
+  bool has_checkpoint = false;
   while (at < bytes.size()) {
     const std::span<const std::byte> rest = bytes.subspan(at);
     const std::uint32_t length = rest.size() >= 4 ? load<std::uint32_t>(rest, 0) : 0;
@@ -124,11 +126,12 @@ Log parse_log(std::span<const std::byte> bytes) {
         log.end = "the data of an entry cannot be decompressed";
         break;
       }
-      log.newest[page] = LogImage{block, true};
+      log.newest[page] = LogImage{block, log.entries};
     } else if (type == kPageFree) {
-      log.newest[page] = LogImage{std::nullopt, true};
+      log.newest[page] = LogImage{std::nullopt, log.entries};
     } else if (type == kCheckpoint) {
-      for (auto& [id, image] : log.newest) image.after_checkpoint = false;
+      checkpoint = log.entries;
+      has_checkpoint = true;
     } else if (type != kCommit) {
       log.end = fmt::format("an entry has the unknown type {}", type);
       break;
@@ -137,6 +140,7 @@ Log parse_log(std::span<const std::byte> bytes) {
     at += 8 + std::size_t{length};
   }
   log.valid_bytes = at;
+  for (auto& [page, image] : log.newest) image.after_checkpoint = !has_checkpoint || image.entry > checkpoint;
   return log;
 }
 

@@ -67,6 +67,7 @@ struct LogImage {
   /// What was written to the page, compressed: a part of the log's bytes that `decompress` is known to accept. Nothing
   /// when the page was freed. (Kept compressed because a few bytes of log can stand for 64 KiB.)
   std::optional<std::span<const std::byte>> block;
+  std::uint64_t entry = 0;        ///< its number in the log
   bool after_checkpoint = false;  ///< false: a checkpoint follows, so the page holds it already unless damaged
 };
 

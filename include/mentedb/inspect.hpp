@@ -17,7 +17,8 @@ namespace mentedb {
 
 /// Checks every structure of the store in `directory`. On a live store whatever looks wrong is looked at again under
 /// the lock (waiting at most `lock_timeout`) before it is reported.
-/// @errors `not_found`, `permission_denied`, `incompatible` (no store at all), `io_error`
+/// @errors `not_found`, `permission_denied`, `incompatible` (no store at all), `invalid_argument` (the path),
+/// `out_of_memory`, `io_error`
 [[nodiscard]] Result<VerifyReport> verify_store(const std::filesystem::path& directory,
                                                 std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
 
@@ -39,7 +40,7 @@ struct PageDump {
   bool is_memory = false;       ///< data decodes as a memory
 };
 
-/// @errors `not_found` (page or store), `incompatible`, `io_error`
+/// @errors `not_found` (page or store), `corruption` (of the superblock, or a file is missing), as `verify_store`
 [[nodiscard]] Result<PageDump> inspect_page(const std::filesystem::path& directory, PageId page);
 
 struct LogOperationDump {
@@ -65,7 +66,7 @@ struct LogDump {
   std::string end;                               ///< why the walk ended
 };
 
-/// @errors `not_found`, `incompatible`, `io_error`
+/// @errors as `inspect_page`
 [[nodiscard]] Result<LogDump> inspect_log(const std::filesystem::path& directory);
 
 /// What a salvage could and could not save.
@@ -76,9 +77,11 @@ struct SalvageReport {
 };
 
 /// Writes every readable memory of the damaged store `source` into the new store `destination`, the newest version of
-/// each that pages or log still hold. Needs a readable superblock in pages.db and a wal.log (it may be empty); the
-/// source is only read. Raw pages are not salvaged. Holds the source's lock.
-/// @errors `already_exists` (destination), `not_found`, `corruption` (no readable superblock), `busy`, `no_space`
+/// each that pages or log still hold. Works with what is left: without wal.log, without pages.db (then only what the
+/// log holds), and with a damaged superblock. The source is only read. Raw pages are not salvaged. Holds the source's
+/// lock. A salvage that fails removes the destination.
+/// @errors `already_exists` (destination), `not_found`, `incompatible` (another program's files), `busy`, `no_space`,
+/// for the destination as `StorageEngine::open` and `store_memories`
 [[nodiscard]] Result<SalvageReport> salvage(const std::filesystem::path& source,
                                             const std::filesystem::path& destination,
                                             std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));

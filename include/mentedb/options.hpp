@@ -18,7 +18,8 @@ struct Options {
   /// Default: 16 MiB.
   std::uint64_t wal_limit_bytes = std::uint64_t{16} << 20;
 
-  /// How long a write, an open or a checkpoint waits for another process before it answers `busy`.
+  /// How long a write, an open or a checkpoint waits for another process, or for other threads that write through the
+  /// same engine, before it answers `busy`.
   /// 0 tries once; `std::chrono::milliseconds::max()` waits for ever.
   /// Default: 30 s.
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(30);

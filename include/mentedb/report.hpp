@@ -30,6 +30,8 @@ struct Stats {
   std::uint64_t commits = 0;           ///< batches this engine made durable
   std::uint64_t mapped_bytes = 0;      ///< of pages.db, in this process
   std::uint64_t resident_bytes = 0;    ///< of those, in the kernel's page cache now
+  /// Who but the owner may change the store's files (a group, another owner, hard links): a sentence each.
+  std::vector<std::string> access_warnings;
 };
 
 enum class ChangeKind : std::uint8_t {

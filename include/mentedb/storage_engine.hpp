@@ -28,15 +28,18 @@ namespace mentedb {
 /// child's copy answers `forked` and the child opens its own. Moving or destroying an engine while another thread
 /// uses it is the caller's mistake; `close()` meanwhile is not.
 ///
-/// Any call may also answer `closed`, `forked`, `out_of_memory` or `io_error`; those are not repeated below.
-/// Any write may answer `busy` (lock timeout), `poisoned`, `read_only` or, when files were replaced under the
-/// engine, `incompatible`; nothing was acknowledged then.
+/// Any call may also answer `closed`, `forked`, `out_of_memory` or `io_error`, and what the operating system refuses
+/// keeps its meaning: `permission_denied`, `read_only` (media), `no_space`. Those are not repeated below.
+/// Any write, `recover` and `checkpoint` may answer `busy` (lock timeout), `poisoned`, `read_only`, `corruption` (of
+/// the log or the directory) or, when files were replaced under the engine, `incompatible`; nothing was acknowledged
+/// then. A read takes the lock only to have something repaired, and then it may answer the same.
 class StorageEngine {
  public:
   /// Opens the store in `directory`, creating both when missing. A log left by a crash is replayed before it
   /// returns; no lock is held afterwards.
   /// @errors `busy`, `permission_denied`, `read_only` (media), `incompatible`, `corruption`,
-  /// `unsupported_filesystem`, `invalid_argument` (options), `not_found` (read_only and nothing there)
+  /// `unsupported_filesystem`, `invalid_argument` (options, or a path that is no directory), `not_found` (read_only and
+  /// nothing there, or removed meanwhile)
   /// @cost reads the log since the last checkpoint
   [[nodiscard]] static Result<StorageEngine> open(const std::filesystem::path& directory, const Options& options = {});
 
@@ -109,14 +112,17 @@ class StorageEngine {
   [[nodiscard]] Result<void> checkpoint();
 
   /// Copies the store as of one moment into the new directory `destination` while others go on.
-  /// A killed backup leaves a directory that `open` refuses. @errors `already_exists`, `corruption`, `no_space`
+  /// A backup that fails removes what it made; a killed one leaves a directory that `open` refuses.
+  /// @errors `already_exists`, `invalid_argument` (the path, or inside `transact`)
   [[nodiscard]] Result<void> backup(const std::filesystem::path& destination) const;
   /// Copies the backup (or any store) `source` into the new directory `destination`, as a new incarnation: cursors of
-  /// `changes_since` from before answer `resync_required`. @errors `already_exists`, as `open` and `backup`
+  /// `changes_since` from before answer `resync_required`. Failed or killed: as `backup`.
+  /// @errors `already_exists`, as `open` and `backup`
   [[nodiscard]] static Result<void> restore(const std::filesystem::path& source,
                                             const std::filesystem::path& destination);
 
   /// Checks every structure on disk; writes nothing and heals nothing. Finding damage is not an error.
+  /// @errors as `verify_store`
   [[nodiscard]] Result<VerifyReport> verify() const;
   [[nodiscard]] Result<Stats> stats() const;
 

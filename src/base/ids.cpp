@@ -1,11 +1,9 @@
 #include <mentedb/ids.hpp>
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
+#include <span>
 
 #include "base/quote.hpp"
+#include "base/random.hpp"
 
 namespace mentedb {
 namespace {
@@ -28,12 +26,7 @@ constexpr int hex_value(char c) {
 
 UuidBytes random_uuid() {
   UuidBytes bytes;
-  if (getentropy(bytes.data(), bytes.size()) != 0) {
-    // Only kernels older than 3.17 or a seccomp filter can refuse 16 bytes. An id that may repeat would overwrite
-    // somebody's memory, and there is no way to report an error from here.
-    std::perror("mentedb: the kernel gives no random numbers (getentropy)");
-    std::abort();
-  }
+  base::fill_random(std::as_writable_bytes(std::span(bytes)));
   bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0F) | 0x40);  // version 4
   bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3F) | 0x80);  // RFC 9562 variant
   return bytes;

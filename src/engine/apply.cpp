@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "engine/page_set.hpp"
 
 namespace mentedb::engine {
 
@@ -37,29 +38,25 @@ ApplyPlan::ApplyPlan(std::span<const Operation> operations, bool overlapping) {
   }
 }
 
+// From the last operation to the first, so that what is covered already is covered by a later one.
 void ApplyPlan::plan_pages(std::span<const Operation> operations) {
-  std::unordered_map<std::uint64_t, std::size_t> last;
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const auto& header = operations[i].header;
-    for (std::uint64_t page = header.page; page < header.page + header.run_pages; ++page) last[page] = i;
-  }
-  for (std::size_t i = 0; i < operations.size(); ++i) {
+  PageSet covered;
+  for (std::size_t i = operations.size(); i-- > 0;) {
     const auto& header = operations[i].header;
     if (format::is_put(header.type)) {
-      // Whatever comes later on one of its pages was preceded by a free of the whole run.
-      bool superseded = false;
-      for (std::uint64_t page = header.page; page < header.page + header.run_pages; ++page)
-        superseded |= last[page] != i;
-      if (!superseded) puts_.push_back(i);
-      continue;
+      // R4. Whatever comes later on one of its pages was preceded by a free of the whole run.
+      if (!covered.overlaps(header.page, header.run_pages)) puts_.push_back(i);
+    } else {
+      covered.for_each_gap(header.page, header.run_pages, [&](std::uint64_t first, std::uint64_t count) {
+        frees_.push_back({.operation = i,
+                          .first = static_cast<std::uint32_t>(first - header.page),
+                          .count = static_cast<std::uint32_t>(count)});
+      });
     }
-    for (std::uint32_t at = 0; at < header.run_pages;) {
-      std::uint32_t end = at;
-      while (end < header.run_pages && last[header.page + end] == i) ++end;
-      if (end > at) frees_.push_back({.operation = i, .first = at, .count = end - at});
-      at = end + 1;
-    }
+    covered.add(header.page, header.run_pages);
   }
+  std::ranges::reverse(puts_);
+  std::ranges::reverse(frees_);
 }
 
 void ApplyPlan::plan_index(std::span<const Operation> operations) {
@@ -108,6 +105,7 @@ bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
 Result<bool> Applier::put(const Operation& operation, std::size_t number, const PayloadSource& payload,
                           ApplyMode mode) {
   const auto& header = operation.header;
+  // R6: run and entries each on its own; the index in apply(), what is freed in free().
   const bool run_missing = mode == ApplyMode::commit || !run_current(header.page, operation.lsn);
   const bool entries_missing =
       mode == ApplyMode::commit || !entries_current(header.page, header.run_pages, operation.lsn);

@@ -49,6 +49,12 @@ Result<Batch::Head> Batch::head_of(std::uint64_t page) {
                        "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify", page);
   }
   if (!format::is_head(entry->type)) return Head{};
+  // What no redo would believe is not logged.
+  if (page + entry->run_pages - 1 > counters_.page_count) {
+    return base::failf(ErrorCode::corruption,
+                       "the run of page {} does not end within the store; run mentedb verify, then mentedb salvage",
+                       page);
+  }
   return Head{.type = entry->type, .run_pages = entry->run_pages, .id = MemoryId{entry->id}};
 }
 

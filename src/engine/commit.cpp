@@ -2,6 +2,7 @@
 // durable (I1) and nothing is shown before it (I3).
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.hpp"
 #include "engine/batch.hpp"
@@ -23,12 +24,14 @@ Result<void> Store::make_log_room(Hold& hold, std::uint64_t padded_bytes) {
 }
 
 Result<void> Store::append_to_log(const wal::Tail& tail, std::span<const std::byte> padded) {
-  words_->invalidate_hint();
+  words_->invalidate_hint();  // R5: whoever comes after a dead writer has to look
   auto appended = log_->append(tail.offset, padded);
   if (appended) return {};
-  // A full disk (copy-on-write file systems need space to overwrite) leaves a torn end at worst, which the next holder
-  // overwrites. Anything else leaves unknown bytes on the device.
-  if (appended.error().code == ErrorCode::no_space) return std::unexpected(appended.error());
+  // A full disk (copy-on-write file systems need space to overwrite) leaves a torn end at worst, and "no_space"
+  // promises that nothing changed. Anything else leaves unknown bytes on the device.
+  if (appended.error().code == ErrorCode::no_space && log_->erase_unwritten(tail.offset)) {
+    return std::unexpected(std::move(appended).error());
+  }
   return poison(std::move(appended).error());
 }
 
@@ -83,7 +86,9 @@ Result<void> Store::commit(Hold& hold, Batch& batch) {
   }
   hold.tail = next;
   ++commits_;
-  return check_files();  // R11: not acknowledged when it went into files that somebody has replaced
+  auto same = check_files();  // R11: not acknowledged when it went into files that somebody has replaced
+  if (!same && is_replaced(same.error())) same.error().os_error = EIDRM;
+  return same;
 }
 
 }  // namespace mentedb::engine

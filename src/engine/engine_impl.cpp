@@ -42,10 +42,11 @@ Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason)
   return stores_.back().get();
 }
 
-Result<void> StorageEngine::Impl::commit(Store& store, const WriteQueue::Plan& plan) {
+Result<void> StorageEngine::Impl::commit(Store& store, const WriteQueue::Plan& plan,
+                                         std::chrono::milliseconds timeout) {
   wal::Tail tail;
   {
-    MENTEDB_TRY_ASSIGN(Store::Hold hold, store.acquire(store.options().lock_timeout));
+    MENTEDB_TRY_ASSIGN(Store::Hold hold, store.acquire(timeout));
     Batch batch(store, hold.tail);
     MENTEDB_TRY(plan(batch));
     MENTEDB_TRY(store.commit(hold, batch));
@@ -61,7 +62,10 @@ Result<void> StorageEngine::Impl::write(const WriteQueue::Plan& plan, bool alone
       return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write",
                          store.path().string());
     }
-    return queue_.submit(plan, alone, [&](const WriteQueue::Plan& group) { return commit(store, group); });
+    return queue_.submit(plan, alone, store.options().lock_timeout,
+                         [&](const WriteQueue::Plan& group, std::chrono::milliseconds timeout) {
+                           return commit(store, group, timeout);
+                         });
   });
 }
 
@@ -97,45 +101,66 @@ Result<void> StorageEngine::Impl::close() {
   const bool is_forked = vfs_.process_token() != process_token_;
   if (!gate_.close(!is_forked)) return {};
   Result<void> result;
-  if (!is_forked) result = final_checkpoint();
+  try {
+    if (!is_forked) result = final_checkpoint();
+  } catch (const std::bad_alloc&) {
+    result = std::unexpected(base::out_of_memory());
+  }
   store_.store(nullptr);
   stores_.clear();
   return result;
 }
 
-Result<MemoryNode> Transaction::load(MemoryId id) { return static_cast<Batch*>(batch_)->load(id); }
+namespace {
 
-Result<PageId> Transaction::find(MemoryId id) {
-  MENTEDB_TRY_ASSIGN(const auto page, static_cast<Batch*>(batch_)->find(id));
-  if (!page) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
-  return PageId{*page};
-}
-
-// A call that fails half-way (no space for its run, say) leaves nothing in the batch: the function may go on.
+// A call that fails half-way (no space or memory for its run, say) leaves nothing in the batch: the function may go on.
 template <class Body>
-auto all_or_nothing(Batch& batch, Body&& body) {
+auto all_or_nothing(Batch& batch, Body&& body) -> decltype(body()) {
   const Batch::Mark mark = batch.mark();
   try {
     auto result = body();
     if (!result) batch.rollback(mark);
     return result;
+  } catch (const std::bad_alloc&) {
+    batch.rollback(mark);
+    return std::unexpected(base::out_of_memory());
   } catch (...) {
     batch.rollback(mark);
     throw;
   }
 }
 
+}  // namespace
+
+Result<MemoryNode> Transaction::load(MemoryId id) {
+  Batch& batch = *static_cast<Batch*>(batch_);
+  return all_or_nothing(batch, [&] { return batch.load(id); });
+}
+
+Result<PageId> Transaction::find(MemoryId id) {
+  Batch& batch = *static_cast<Batch*>(batch_);
+  return all_or_nothing(batch, [&]() -> Result<PageId> {
+    MENTEDB_TRY_ASSIGN(const auto page, batch.find(id));
+    if (!page) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
+    return PageId{*page};
+  });
+}
+
 Result<PageId> Transaction::store(const MemoryNode& node) {
   Batch& batch = *static_cast<Batch*>(batch_);
-  MENTEDB_TRY_ASSIGN(const engine::EncodedNode encoded, engine::encode(node));
-  return all_or_nothing(batch, [&] { return batch.put(encoded, Batch::Put::any); });
+  return all_or_nothing(batch, [&]() -> Result<PageId> {
+    MENTEDB_TRY_ASSIGN(const engine::EncodedNode encoded, engine::encode(node));
+    return batch.put(encoded, Batch::Put::any);
+  });
 }
 
 Result<void> Transaction::update(const MemoryNode& node) {
   Batch& batch = *static_cast<Batch*>(batch_);
-  MENTEDB_TRY_ASSIGN(const engine::EncodedNode encoded, engine::encode(node));
-  MENTEDB_TRY(all_or_nothing(batch, [&] { return batch.put(encoded, Batch::Put::only_existing); }));
-  return {};
+  return all_or_nothing(batch, [&]() -> Result<void> {
+    MENTEDB_TRY_ASSIGN(const engine::EncodedNode encoded, engine::encode(node));
+    MENTEDB_TRY(batch.put(encoded, Batch::Put::only_existing));
+    return {};
+  });
 }
 
 Result<void> Transaction::erase(MemoryId id) {

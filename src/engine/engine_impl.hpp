@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,10 @@ class StorageEngine::Impl {
       auto result = body(store);
       if (result || !engine::Store::is_replaced(result.error())) return result;
       MENTEDB_TRY_ASSIGN(engine::Store* const reopened, reopen(store, result.error()));
+      if constexpr (std::is_same_v<decltype(result), Result<void>>) {
+        // Their names were away for a moment. The write is in them, and made again it would be made twice.
+        if (engine::Store::is_replaced_after_commit(result.error()) && reopened->has_same_files(store)) return {};
+      }
       return body(*reopened);
     });
   }
@@ -62,7 +67,7 @@ class StorageEngine::Impl {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
   Result<engine::Store*> reopen(engine::Store& replaced, const Error& reason);
-  Result<void> commit(engine::Store& store, const engine::WriteQueue::Plan& plan);
+  Result<void> commit(engine::Store& store, const engine::WriteQueue::Plan& plan, std::chrono::milliseconds timeout);
   Result<void> final_checkpoint();
 
   vfs::Vfs& vfs_;
@@ -74,10 +79,12 @@ class StorageEngine::Impl {
   std::atomic<engine::Store*> store_;
 };
 
-/// For programs inside the project (tests, backup): an engine on another seam.
+/// For programs inside the project (tests, salvage): the calls without an engine, on another seam.
 class EngineAccess {
  public:
   static Result<StorageEngine> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options);
+  static Result<void> restore(vfs::Vfs& vfs, const std::filesystem::path& source,
+                              const std::filesystem::path& destination);
 };
 
 }  // namespace mentedb

@@ -3,6 +3,7 @@
 #include <mentedb/inspect.hpp>
 
 #include "base/error.hpp"
+#include "engine/inspect.hpp"
 #include "engine/raw_store.hpp"
 #include "engine/store.hpp"
 #include "format/node_codec.hpp"
@@ -158,10 +159,19 @@ Result<LogDump> dump_log(RawStore& store) {
 
 }  // namespace
 
+Result<PageDump> engine::inspect_page(vfs::Vfs& vfs, const std::filesystem::path& directory, PageId page) {
+  MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs, directory));
+  return dump_page(*store, page.value);
+}
+
+Result<LogDump> engine::inspect_log(vfs::Vfs& vfs, const std::filesystem::path& directory) {
+  MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs, directory));
+  return dump_log(*store);
+}
+
 Result<PageDump> inspect_page(const std::filesystem::path& directory, PageId page) {
   try {
-    MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), directory));
-    return dump_page(*store, page.value);
+    return engine::inspect_page(vfs::posix_vfs(), directory, page);
   } catch (const std::bad_alloc&) {
     return std::unexpected(base::out_of_memory());
   }
@@ -169,8 +179,7 @@ Result<PageDump> inspect_page(const std::filesystem::path& directory, PageId pag
 
 Result<LogDump> inspect_log(const std::filesystem::path& directory) {
   try {
-    MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), directory));
-    return dump_log(*store);
+    return engine::inspect_log(vfs::posix_vfs(), directory);
   } catch (const std::bad_alloc&) {
     return std::unexpected(base::out_of_memory());
   }

@@ -9,43 +9,109 @@
 namespace mentedb::engine {
 
 Result<std::unique_ptr<RawStore>> RawStore::open(vfs::Vfs& vfs, const std::filesystem::path& path) {
-  auto directory = vfs.open_directory(path, false);
-  if (!directory) {
-    if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path.string());
-  }
-  const auto open_file = [&](std::string_view name) -> Result<std::unique_ptr<vfs::File>> {
-    auto file = (*directory)->open(name, vfs::OpenMode::read_only, false);
-    if (file || file.error().code != ErrorCode::not_found) return file;
-    const bool other_missing = !(*directory)->id_of(name == kLogName ? kPagesName : kLogName);
-    if (other_missing)
-      return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", (*directory)->path(), name);
-    return base::failf(ErrorCode::corruption, "{}/{} is missing; restore a backup", (*directory)->path(), name);
-  };
-  MENTEDB_TRY_ASSIGN(auto pages_file, open_file(kPagesName));
-  MENTEDB_TRY_ASSIGN(auto log_file, open_file(kLogName));
-  std::unique_ptr<RawStore> store(new RawStore(std::move(*directory), std::move(log_file), std::move(pages_file)));
-  std::array<std::byte, base::kBlockBytes> block{};
-  MENTEDB_TRY_ASSIGN(const std::size_t got, store->pages_file_->read_at(0, block));
-  MENTEDB_TRY_ASSIGN(store->superblock_,
-                     format::decode_superblock(std::span(block).first(got), store->pages_file_->path()));
-  store->geometry_ = format::Geometry(store->superblock_.page_bytes);
-  MENTEDB_TRY(store->refresh());
+  MENTEDB_TRY_ASSIGN(auto store, open_damaged(vfs, path));
+  if (!store->damage_.empty()) return base::fail(ErrorCode::corruption, store->damage_.front().message);
   return store;
 }
 
+Result<std::unique_ptr<RawStore>> RawStore::open_damaged(vfs::Vfs& vfs, const std::filesystem::path& path) {
+  std::unique_ptr<RawStore> store(new RawStore);
+  auto directory = vfs.open_directory(path, false);
+  if (!directory) {
+    if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
+    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist; check the path",
+                       path.string());
+  }
+  store->directory_ = std::move(*directory);
+  const auto open_file = [&](std::string_view name) -> Result<std::unique_ptr<vfs::File>> {
+    auto file = store->directory_->open(name, vfs::OpenMode::read_only, false);
+    if (file || file.error().code != ErrorCode::not_found) return file;
+    store->damage_.push_back({.file = std::string(name),
+                              .offset = 0,
+                              .page = PageId{0},
+                              .message = fmt::format("{}/{} is missing; restore a backup, or run mentedb salvage",
+                                                     store->directory_->path(), name)});
+    return nullptr;
+  };
+  MENTEDB_TRY_ASSIGN(store->log_file_, open_file(kLogName));
+  MENTEDB_TRY_ASSIGN(store->pages_file_, open_file(kPagesName));
+  if (!store->has_log() && !store->has_pages()) {
+    return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path",
+                       store->directory_->path(), kPagesName);
+  }
+  if (store->has_log()) store->log_ = std::make_unique<wal::Log>(*store->log_file_);
+  if (store->has_pages()) MENTEDB_TRY(store->open_superblock());
+  return store;
+}
+
+Result<void> RawStore::open_superblock() {
+  std::optional<format::LogSlot> newest;
+  if (has_log()) {
+    // A log that cannot be read is found again, and named, by whoever needs it.
+    if (const auto slots = log_->read_slots(); slots && slots->newest() != nullptr) newest = *slots->newest();
+  }
+  std::array<std::byte, base::kBlockBytes> block{};
+  const auto got = pages_file_->read_at(0, block);
+  auto superblock =
+      got ? read_superblock(std::span(block).first(*got), pages_file_->path(), newest ? &*newest : nullptr)
+          : std::unexpected(got.error());
+  if (!superblock) {
+    if (superblock.error().code == ErrorCode::incompatible) return std::unexpected(superblock.error());
+    damage_.push_back(
+        {.file = std::string(kPagesName), .offset = 0, .page = PageId{0}, .message = superblock.error().message});
+    return {};
+  }
+  has_superblock_ = true;
+  assume(*superblock, true);
+  if (auto words = refresh(); !words) {
+    damage_.push_back({.file = std::string(kPagesName),
+                       .offset = format::kSharedWordsOffset,
+                       .page = PageId{0},
+                       .message = words.error().message});
+  }
+  return {};
+}
+
+void RawStore::assume(const format::Superblock& superblock, bool seed_known) {
+  superblock_ = superblock;
+  seed_known_ = seed_known;
+  geometry_ = format::Geometry(superblock.page_bytes);
+  entry_block_ = 0;
+  allow_reads();
+}
+
+void RawStore::allow_reads() {
+  constexpr std::uint64_t kReadsPerRun = 8;                        // a salvage reads a run three times
+  constexpr std::uint64_t kGrowthBytes = std::uint64_t{64} << 20;  // what writers may add meanwhile
+  run_bytes_left_ = kReadsPerRun * (pages_file_->size_bytes().value_or(0) + kGrowthBytes);
+}
+
 Result<void> RawStore::refresh() {
+  hint_.reset();
+  words_ = {};
+  entry_block_ = 0;
+  if (!has_pages()) return {};
+  allow_reads();
   // A copy of the block behind a mapping's interface would be one more mechanism: map it, read-only.
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
-  hint_.reset();
-  entry_block_ = 0;
   if (size < format::kFirstGroupOffset) return {};
   MENTEDB_TRY_ASSIGN(auto mapping, pages_file_->map(format::kSharedWordsOffset, base::kBlockBytes, false));
   MENTEDB_TRY(mapping->populate(0, base::kBlockBytes));
   const pages::SharedWords words(std::move(mapping), superblock_.seed);
   hint_ = words.hint();
-  index_number_ = words.index_number();
+  words_ = {.index_number = words.index_number(),
+            .committed_lsn = words.committed_lsn(),
+            .page_count = words.page_count(),
+            .reuse_horizon = words.reuse_horizon(),
+            .group_lsns = {}};
+  for (std::uint64_t group = 0; group < pages::SharedWords::kGroupLsnCount; ++group)
+    words_.group_lsns.push_back(words.group_lsn(group));
   return {};
+}
+
+bool RawStore::contains(std::uint64_t page) const {
+  const auto size = pages_file_->size_bytes();
+  return page <= format::kMaxPageCount && size && geometry_.page_offset(page) < *size;
 }
 
 bool RawStore::read(vfs::File& file, std::uint64_t offset, std::span<std::byte> out) const {
@@ -56,6 +122,7 @@ bool RawStore::read(vfs::File& file, std::uint64_t offset, std::span<std::byte> 
 }
 
 std::optional<format::Entry> RawStore::read_entry(std::uint64_t page) const {
+  if (!seed_known_) return std::nullopt;
   const std::uint64_t offset = geometry_.entry_offset(page);
   const std::uint64_t block = offset / base::kBlockBytes;
   if (block != entry_block_) {
@@ -73,6 +140,11 @@ std::optional<RawStore::Run> RawStore::read_run(std::uint64_t page, base::Aligne
   const auto header = format::parse_run_header(buffer.first(geometry_.page_bytes()), page, geometry_.page_bytes());
   if (!header) return std::nullopt;
   const std::size_t total = sizeof(format::RunHeader) + header->payload_bytes;
+  if (total > run_bytes_left_) {
+    run_bytes_left_ = 0;
+    return std::nullopt;
+  }
+  run_bytes_left_ -= total;
   if (total > geometry_.page_bytes()) {
     // Not believed before the file is that long: no allocation beyond the file's size (I10).
     const auto size = pages_file_->size_bytes();
@@ -81,8 +153,21 @@ std::optional<RawStore::Run> RawStore::read_run(std::uint64_t page, base::Aligne
     if (!read(*pages_file_, geometry_.page_offset(page), buffer.first(total))) return std::nullopt;
   }
   const std::span<const std::byte> payload = buffer.first(total).subspan(sizeof(format::RunHeader));
-  if (!format::run_verifies(*header, payload, superblock_.seed)) return std::nullopt;
+  if (seed_known_ && !format::run_verifies(*header, payload, superblock_.seed)) return std::nullopt;
   return Run{.header = *header, .payload = payload};
+}
+
+bool RawStore::slack_is_zero(const format::RunHeader& header) const {
+  const std::uint64_t begin = geometry_.page_offset(header.page);
+  const std::uint64_t end = begin + std::uint64_t{header.run_pages} * geometry_.page_bytes();
+  std::array<std::byte, base::kBlockBytes>
+      block{};  // the length is what the header claims: nothing is allocated for it
+  for (std::uint64_t at = begin + sizeof(header) + header.payload_bytes; at < end; at += block.size()) {
+    const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), end - at));
+    if (!read(*pages_file_, at, part)) return false;
+    if (std::ranges::any_of(part, [](std::byte b) { return b != std::byte{0}; })) return false;
+  }
+  return true;
 }
 
 }  // namespace mentedb::engine

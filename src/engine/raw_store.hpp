@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <mentedb/error.hpp>
+#include <mentedb/report.hpp>
 
 #include "base/bytes.hpp"
 #include "format/geometry.hpp"
@@ -25,23 +26,47 @@ namespace mentedb::engine {
 
 class RawStore {
  public:
-  /// @errors `not_found`, `incompatible`, `corruption` (no readable superblock), ...
+  /// @errors `not_found`, `incompatible`, `corruption` (a file or the superblock is missing or damaged), ...
   static Result<std::unique_ptr<RawStore>> open(vfs::Vfs& vfs, const std::filesystem::path& path);
+  /// Whatever is there: a file may be missing, and the superblock damaged. `damage()` says so.
+  /// @errors `not_found` (neither file), `incompatible` (another program's files), ...
+  static Result<std::unique_ptr<RawStore>> open_damaged(vfs::Vfs& vfs, const std::filesystem::path& path);
+
+  /// What keeps the store from being looked at as a whole.
+  const std::vector<Problem>& damage() const { return damage_; }
+  bool has_log() const { return log_file_ != nullptr; }
+  bool has_pages() const { return pages_file_ != nullptr; }
+  bool has_superblock() const { return has_superblock_; }
+  /// Pages are read as this superblock says; without the store's seed no checksum is compared, so only what a run says
+  /// of itself (its own place, possible lengths) is checked.
+  void assume(const format::Superblock& superblock, bool seed_known);
+  bool seed_known() const { return seed_known_; }
 
   const format::Superblock& superblock() const { return superblock_; }
   const format::Geometry& geometry() const { return geometry_; }
   vfs::Directory& directory() { return *directory_; }
   vfs::File& log_file() { return *log_file_; }
   vfs::File& pages_file() { return *pages_file_; }
-  wal::Log& log() { return log_; }
+  wal::Log& log() { return *log_; }
   /// The hint in the shared words, when it verifies, and the number of the id index.
   std::optional<wal::Tail> hint() const { return hint_; }
-  std::uint64_t index_number() const { return index_number_; }
+  std::uint64_t index_number() const { return words_.index_number; }
+  /// The other words that have to agree with the hint while nobody holds the lock.
+  struct Words {
+    std::uint64_t index_number = 0;
+    std::uint64_t committed_lsn = 0;
+    std::uint64_t page_count = 0;
+    std::uint64_t reuse_horizon = 0;
+    std::vector<std::uint64_t> group_lsns;  ///< of the groups of the file, modulo their number
+  };
+  const Words& words() const { return words_; }
   /// Reads the shared words again.
   Result<void> refresh();
 
   /// Up to `out.size()` bytes; what is beyond the end of the file or unreadable reads as zero, and `complete` says so.
   bool read(vfs::File& file, std::uint64_t offset, std::span<std::byte> out) const;
+  /// The page lies within the file.
+  bool contains(std::uint64_t page) const;
   std::optional<format::Entry> read_entry(std::uint64_t page) const;
   /// The run's header and, in `buffer`, its payload; nothing when it does not verify.
   struct Run {
@@ -49,23 +74,29 @@ class RawStore {
     std::span<const std::byte> payload;
   };
   std::optional<Run> read_run(std::uint64_t page, base::AlignedBuffer& buffer) const;
+  /// The bytes behind the payload, to the end of the run, are zero.
+  bool slack_is_zero(const format::RunHeader& header) const;
+  /// False once runs that claim more bytes than the file has several times over were read since `refresh`: then
+  /// `read_run` finds nothing any more. Runs do not overlap, so only a hostile file comes to this (I10).
+  bool reads_on() const { return run_bytes_left_ > 0; }
 
  private:
-  RawStore(std::unique_ptr<vfs::Directory> directory, std::unique_ptr<vfs::File> log_file,
-           std::unique_ptr<vfs::File> pages_file)
-      : directory_(std::move(directory)),
-        log_file_(std::move(log_file)),
-        pages_file_(std::move(pages_file)),
-        log_(*log_file_) {}
+  RawStore() = default;
+  Result<void> open_superblock();
+  void allow_reads();
 
   std::unique_ptr<vfs::Directory> directory_;
   std::unique_ptr<vfs::File> log_file_;
   std::unique_ptr<vfs::File> pages_file_;
-  wal::Log log_;
+  std::unique_ptr<wal::Log> log_;
+  std::vector<Problem> damage_;
+  bool has_superblock_ = false;
+  bool seed_known_ = true;
   format::Superblock superblock_{};
   format::Geometry geometry_;
   std::optional<wal::Tail> hint_;
-  std::uint64_t index_number_ = 0;
+  Words words_;
+  mutable std::uint64_t run_bytes_left_ = 0;
   mutable std::array<std::byte, base::kBlockBytes> entries_{};  ///< the directory block read last
   mutable std::uint64_t entry_block_ = 0;                       ///< its number; 0: none
 };

@@ -12,6 +12,8 @@ namespace {
 // A writer that overwrites a page or moves a memory needs microseconds; a reader that still fails after this many
 // looks is not racing any more.
 constexpr int kSpins = 1'000;
+// ... or after it has looked at so many bytes: a large run takes longer to copy than any writer needs.
+constexpr std::uint64_t kMaxLookedBytes = std::uint64_t{256} << 20;
 
 // One buffer a thread, so that a warm read allocates nothing but its result. Big ones are given back.
 class ReadBuffer {
@@ -46,7 +48,8 @@ std::unexpected<Error> damaged(std::uint64_t page) {
 }  // namespace
 
 // R8, the one place: `look` copies what is on a page and says what it is; that is believed only when the slot and the
-// table are unchanged afterwards. Nothing when no page holds the id.
+// table are unchanged afterwards. Nothing when no page holds the id; that is believed only when nothing was committed
+// meanwhile, since a memory that moved away and back leaves its slot as it was.
 template <class Look>
 Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& look) {
   const format::IdHash hash = index_->hash(id);
@@ -59,6 +62,7 @@ Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& 
     }
     damaged_page = 0;
     bool again = false;
+    const std::uint64_t committed = words_->committed_lsn();
     index::Probe probe(**table, hash);
     while (const std::uint64_t page = probe.next_page()) {
       if (!pool_->contains(page)) continue;
@@ -68,7 +72,7 @@ Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& 
       if (seen == Seen::wanted) return page;
       if (seen == Seen::damaged) damaged_page = page;  // or a neighbour's page that is just being written: look again
     }
-    if (again || !index_->is_current(**table)) continue;
+    if (again || !index_->is_current(**table) || words_->committed_lsn() != committed) continue;
     if (damaged_page == 0) return std::nullopt;
   }
   if (damaged_page != 0) return damaged(damaged_page);
@@ -78,8 +82,11 @@ Result<std::optional<std::uint64_t>> Store::probe_id(const MemoryId& id, Look&& 
 Result<MemoryNode> Store::load(const MemoryId& id) {
   ReadBuffer buffer;
   std::optional<pages::RunCopy> run;
+  std::uint64_t looked_bytes = 0;
   MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+                       if (looked_bytes > kMaxLookedBytes) return damaged(at);
                        MENTEDB_TRY_ASSIGN(run, pool_->read_run(at, buffer.get()));
+                       looked_bytes += buffer.get().size_bytes();
                        if (!run) return Seen::damaged;
                        if (run->header.type != format::RunType::memory) return Seen::other;
                        const auto found = format::decode_node_id(run->payload);
@@ -101,7 +108,7 @@ Result<std::optional<Location>> Store::locate(const MemoryId& id) {
 }
 
 // One look. `retry` tells damage or a race from an answer.
-Result<Page> Store::read_page_once(std::uint64_t page, bool& retry) {
+Result<Page> Store::read_page_once(std::uint64_t page, bool& retry, std::uint64_t& looked_bytes) {
   retry = false;
   const auto none = [page] { return base::failf(ErrorCode::not_found, "no run starts at page {}", page); };
   if (!pool_->contains(page)) return none();
@@ -109,6 +116,7 @@ Result<Page> Store::read_page_once(std::uint64_t page, bool& retry) {
   if (entry && !format::is_head(entry->type)) return none();
   ReadBuffer buffer;
   MENTEDB_TRY_ASSIGN(const auto run, pool_->read_run(page, buffer.get()));
+  looked_bytes += buffer.get().size_bytes();
   // The entry says that a run starts here; an image that is older than its entry is stale.
   if (!entry || !run || run->header.lsn < entry->lsn || run->header.type == format::RunType::free ||
       run->header.run_pages != entry->run_pages) {
@@ -125,13 +133,14 @@ Result<Page> Store::read_page_once(std::uint64_t page, bool& retry) {
 
 Result<Page> Store::read_page(PageId page) {
   bool retry = false;
-  for (int spin = 0; spin < kSpins; ++spin) {
-    auto result = read_page_once(page.value, retry);
+  std::uint64_t looked_bytes = 0;
+  for (int spin = 0; spin < kSpins && looked_bytes <= kMaxLookedBytes; ++spin) {
+    auto result = read_page_once(page.value, retry, looked_bytes);
     if (!retry) return result;
   }
   // The exception of I5: a writer died or stopped in the middle of this page, or the page is damaged.
   MENTEDB_TRY(heal(page.value));
-  return read_page_once(page.value, retry);
+  return read_page_once(page.value, retry, looked_bytes);
 }
 
 Result<MemoryNode> Store::load(PageId page) {
@@ -153,7 +162,8 @@ Result<void> Store::heal(std::uint64_t page) {
   }
   MENTEDB_TRY_ASSIGN(Hold hold, acquire(options_.lock_timeout));
   bool retry = true;
-  if (page != 0) static_cast<void>(read_page_once(page, retry));
+  std::uint64_t looked_bytes = 0;
+  if (page != 0) static_cast<void>(read_page_once(page, retry, looked_bytes));
   if (!retry) return {};
   MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
   hold.tail = recovered.tail;

@@ -106,7 +106,7 @@ Result<std::uint64_t> Store::highest_lsn_in_pages(std::uint64_t page_count) {
 
 // R2: only the last batch of the chain can be unsynced, since a writer appends to a chain that it knows to be durable.
 Result<void> Store::adopt_last_batch(const format::LogSlot& slot, const wal::WalkEnd& end) {
-  MENTEDB_TRY(log_->ensure_slot_durable(slot));
+  MENTEDB_TRY(log_->ensure_slot_durable(slot));  // R1: the hint is going to speak of this epoch
   if (end.last_batch_offset == 0) return {};
   return log_->adopt(end.last_batch_offset, end.last_batch_bytes, slot.seed);
 }
@@ -172,6 +172,7 @@ Result<Store::Recovered> Store::redo(Redo how) {
   const auto rebuild = [&]() -> Result<void> {
     return index_->rebuild(end.tail.counters.page_count, end.tail.counters.memory_count);
   };
+  // R7: under the mark nothing that looks current is believed.
   const ApplyMode mode = check_only                                            ? ApplyMode::count_only
                          : how == Redo::with_rewrite || words_->sync_pending() ? ApplyMode::rewrite
                                                                                : ApplyMode::redo;
@@ -181,6 +182,8 @@ Result<Store::Recovered> Store::redo(Redo how) {
   if (!missing && missing.error().code == ErrorCode::capacity_exceeded)
     missing = applier_->apply(plan, logged.operations, payloads, mode, rebuild);
   if (!missing) return std::unexpected(missing.error());
+  // For an engine that may not write, too: an older hint that a power cut left behind is not its tail.
+  highest_next_lsn_ = std::max(highest_next_lsn_, end.tail.next_lsn);
   if (!check_only) {
     MENTEDB_TRY(publish(end.tail));
     redone_ += *missing;

@@ -4,12 +4,17 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <mentedb/inspect.hpp>
 #include <mentedb/storage_engine.hpp>
 
 #include "base/error.hpp"
+#include "engine/destination.hpp"
+#include "engine/engine_impl.hpp"
+#include "engine/lost_superblock.hpp"
 #include "engine/raw_store.hpp"
+#include "engine/salvage.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
 #include "format/node_codec.hpp"
@@ -23,13 +28,16 @@ using format::Entry;
 
 class Salvager {
  public:
-  explicit Salvager(RawStore& store) : store_(store) {}
+  Salvager(vfs::Vfs& vfs, RawStore& store) : vfs_(vfs), store_(store) {}
 
   void collect() {
-    collect_pages();
-    collect_log();
+    for (const Problem& problem : store_.damage()) report_.notes.push_back(problem.message);
+    if (store_.has_log()) collect_log();
+    if (store_.has_pages()) collect_pages();
+    compare_with_log_end();
   }
-  Result<SalvageReport> write(const std::filesystem::path& destination);
+  Result<void> write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout);
+  SalvageReport report() { return std::move(report_); }
 
  private:
   // The newest that is known of a memory.
@@ -40,69 +48,63 @@ class Salvager {
     bool deleted = false;
   };
 
-  void collect_pages();
   void collect_log();
-  void collect_unlisted_page(std::uint64_t page);
+  void collect_batch(std::uint64_t offset, std::span<const std::byte> batch);
+  void collect_pages();
+  // Returns the first page behind whatever begins there.
+  std::uint64_t collect_page(std::uint64_t page, const std::optional<Entry>& entry);
+  bool is_blank(std::uint64_t page);
+  void compare_with_log_end();
+  Result<void> flush(StorageEngine& engine);
+  void report_damaged();
+  void report_missing();
+
   void offer(const MemoryId& id, const Version& version) {
     Version& known = newest_[id];
     if (version.lsn >= known.lsn) known = version;
   }
-  void lose(std::uint64_t page, const std::string& what) {
-    report_.lost.push_back({.file = std::string(engine::kPagesName),
-                            .offset = store_.geometry().page_offset(page),
-                            .page = PageId{page},
-                            .message = what});
+  Problem in_pages(std::uint64_t page, std::string what) const {
+    return {.file = std::string(engine::kPagesName),
+            .offset = store_.geometry().page_offset(page),
+            .page = PageId{page},
+            .message = std::move(what)};
+  }
+  Problem in_log(std::uint64_t offset, std::string what) const {
+    return {.file = std::string(engine::kLogName), .offset = offset, .page = PageId{0}, .message = std::move(what)};
+  }
+  void lose(const MemoryId& id, const Version& version, std::string_view what) {
+    std::string message = fmt::format("memory {}: {}", id.to_string(), what);
+    report_.lost.push_back(version.page != 0 ? in_pages(version.page, std::move(message))
+                                             : in_log(version.log_offset, std::move(message)));
+    ++memories_lost_;
   }
   Result<MemoryNode> read(const MemoryId& id, const Version& version);
 
+  vfs::Vfs& vfs_;
   RawStore& store_;
   SalvageReport report_;
   std::unordered_map<MemoryId, Version> newest_;
-  std::unordered_map<MemoryId, Version> damaged_;  ///< memories whose newest version is unreadable in its page
+  std::unordered_map<MemoryId, Version> damaged_;  ///< what a directory entry promises and its page does not hold
+  std::vector<Problem> doubtful_;                  ///< places where a memory may have begun
+  std::uint64_t memories_lost_ = 0;
+  std::optional<wal::Tail> log_end_;  ///< where the chain of batches ends
   std::uint64_t log_seed_ = 0;
+  std::unordered_set<std::uint64_t> later_lsns_;  ///< of operations behind log_end_ that left a trace
+  std::optional<std::uint64_t> memory_count_;     ///< what the store counted last
+  bool log_is_whole_ = false;     ///< nothing was committed behind log_end_, so that the count is the last one
+  bool pages_are_whole_ = false;  ///< whatever was written to pages.db can be read
+  std::vector<std::pair<MemoryNode, Version>> batch_;
   base::AlignedBuffer buffer_;
 };
 
-// A page whose directory entry does not verify: its own header is the only witness.
-void Salvager::collect_unlisted_page(std::uint64_t page) {
-  const auto run = store_.read_run(page, buffer_);
-  if (!run || run->header.type != format::RunType::memory) {
-    lose(page, "the directory entry does not verify; if a memory began on this page it is lost");
-    return;
-  }
-  const auto id = format::decode_node_id(run->payload);
-  if (!id) {
-    lose(page, "the memory on this page does not decode");
-    return;
-  }
-  report_.notes.push_back(
-      fmt::format("memory {} was found on page {} without its directory entry; it may have been deleted before",
-                  id->to_string(), page));
-  offer(*id, {.lsn = run->header.lsn, .page = page});
-}
-
-void Salvager::collect_pages() {
-  const auto size = store_.pages_file().size_bytes();
-  if (!size) return;
-  for (std::uint64_t page = 1; page <= format::kMaxPageCount && store_.geometry().page_offset(page) < *size; ++page) {
-    const auto entry = store_.read_entry(page);
-    if (!entry) {
-      collect_unlisted_page(page);
-      continue;
-    }
-    const MemoryId id{entry->id};
-    if (entry->type == format::EntryType::deleted) offer(id, {.lsn = entry->lsn, .deleted = true});
-    if (entry->type == format::EntryType::raw) {
-      report_.notes.push_back(fmt::format("page {} is a raw page; raw pages are not salvaged", page));
-    }
-    if (!format::is_memory(entry->type)) continue;
-    const auto run = store_.read_run(page, buffer_);
-    const auto found = run ? format::decode_node_id(run->payload) : base::fail(ErrorCode::corruption, "");
-    if (run && run->header.lsn == entry->lsn && found && *found == id) {
-      offer(id, {.lsn = entry->lsn, .page = page});
-    } else {
-      damaged_[id] = {.lsn = entry->lsn, .page = page};  // unless the log has it
-    }
+void Salvager::collect_batch(std::uint64_t offset, std::span<const std::byte> batch) {
+  format::OperationReader reader(batch);
+  while (const auto operation = reader.next()) {
+    const MemoryId id{operation->header.memory_id};
+    if (log_end_) later_lsns_.insert(operation->lsn);
+    if (format::is_memory_put(operation->header.type)) offer(id, {.lsn = operation->lsn, .log_offset = offset});
+    if (operation->header.type == format::OperationType::remove && !id.is_nil())
+      offer(id, {.lsn = operation->lsn, .deleted = true});
   }
 }
 
@@ -114,28 +116,123 @@ void Salvager::collect_log() {
         "wal.log has no valid header: what was committed after the last checkpoint and is not in its page is lost");
     return;
   }
+  const format::Superblock& superblock = store_.superblock();
+  if (store_.has_superblock() &&
+      (newest->store_id != superblock.store_id || newest->incarnation != superblock.incarnation)) {
+    report_.notes.emplace_back("wal.log belongs to another store than pages.db and was not used");
+    return;
+  }
   log_seed_ = newest->seed;
   const auto end = store_.log().walk(
       *newest, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) -> Result<void> {
-        format::OperationReader reader(batch);
-        while (const auto operation = reader.next()) {
-          const MemoryId id{operation->header.memory_id};
-          if (format::is_memory_put(operation->header.type)) offer(id, {.lsn = operation->lsn, .log_offset = offset});
-          if (operation->header.type == format::OperationType::remove && !id.is_nil())
-            offer(id, {.lsn = operation->lsn, .deleted = true});
-        }
+        collect_batch(offset, batch);
         return {};
       });
   if (!end) {
-    report_.notes.push_back("wal.log cannot be read to its end: " + end.error().message);
+    report_.lost.push_back(in_log(0, "wal.log cannot be read to its end: " + end.error().message));
     return;
   }
-  const auto behind = store_.log().find_batch_behind(*newest, end->tail);
-  if (behind && *behind) {
-    report_.notes.push_back(
-        fmt::format("wal.log is damaged at byte {}; operations from LSN {} on are known only from their pages",
-                    end->tail.offset, end->tail.next_lsn));
+  log_end_ = end->tail;
+  memory_count_ = end->tail.counters.memory_count;
+  if (slots->damaged[0] || slots->damaged[1]) {
+    report_.notes.emplace_back(
+        "a header of wal.log is damaged: if it was the newest one, operations after the last checkpoint are known only "
+        "from their pages");
+    return;  // what lies behind may be left over from long ago
   }
+  // Batches behind damage are as good as those before it: each verifies on its own.
+  for (wal::Tail at = end->tail;;) {
+    const auto behind = store_.log().find_batch_behind(*newest, at);
+    if (!behind || !*behind) break;
+    const auto batch = store_.log().read_batch(**behind, log_seed_);
+    if (!batch) break;
+    memory_count_ = base::read_struct<format::BatchHeader>(*batch).counters.memory_count;
+    at.offset = **behind + base::round_up(batch->size(), base::kBlockBytes);
+    collect_batch(**behind, *batch);
+  }
+}
+
+bool Salvager::is_blank(std::uint64_t page) {
+  const std::uint32_t bytes = store_.geometry().page_bytes();
+  buffer_.reserve(bytes);
+  store_.read(store_.pages_file(), store_.geometry().page_offset(page), buffer_.first(bytes));
+  return std::ranges::all_of(buffer_.first(bytes), [](std::byte b) { return b == std::byte{0}; });
+}
+
+std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Entry>& entry) {
+  const auto run = store_.read_run(page, buffer_);
+  std::optional<MemoryId> found;
+  if (run && run->header.type == format::RunType::memory) {
+    if (const auto node = format::decode_node(run->payload)) found = node->id;
+  }
+  const bool expected = entry && format::is_memory(entry->type);
+  if (entry && entry->type == format::EntryType::deleted)
+    offer(MemoryId{entry->id}, {.lsn = entry->lsn, .deleted = true});
+  // A page that something later was written to shows that the entry is old, and not that its memory is lost.
+  const bool entry_is_old = entry && run && run->header.lsn > entry->lsn;
+  if (expected && !entry_is_old && (!found || found->bytes != entry->id || run->header.lsn < entry->lsn)) {
+    Version& known = damaged_[MemoryId{entry->id}];
+    if (known.lsn <= entry->lsn) known = {.lsn = entry->lsn, .page = page};
+  }
+  if (!entry || (expected && !found)) pages_are_whole_ = false;
+  if (found) {
+    offer(*found, {.lsn = run->header.lsn, .page = page});
+    if (!(expected && found->bytes == entry->id && run->header.lsn == entry->lsn) && store_.seed_known()) {
+      report_.notes.push_back(fmt::format(
+          "memory {} was found on page {} and its directory entry does not say so; it may have been deleted "
+          "or replaced before",
+          found->to_string(), page));
+    }
+  } else if (!entry && store_.seed_known() && !run && !is_blank(page)) {
+    doubtful_.push_back(
+        in_pages(page, "neither the directory entry nor the page verify; a memory that began there is lost"));
+  }
+  const bool raw = entry ? entry->type == format::EntryType::raw : run && run->header.type == format::RunType::raw;
+  if (raw) report_.notes.push_back(fmt::format("page {} is a raw page; raw pages are not salvaged", page));
+  if (run && run->header.type != format::RunType::free) return page + run->header.run_pages;
+  return entry && format::is_head(entry->type) ? page + entry->run_pages : page + 1;
+}
+
+void Salvager::collect_pages() {
+  if (!store_.has_superblock()) report_.notes.push_back(engine::assume_lost_superblock(store_));
+  pages_are_whole_ = store_.has_superblock();
+  if (const auto& hint = store_.hint(); hint && (!log_end_ || hint->next_lsn > log_end_->next_lsn))
+    memory_count_ = hint->counters.memory_count;
+  std::uint64_t run_end = 0;
+  for (std::uint64_t page = 1; store_.contains(page); ++page) {
+    const auto entry = store_.read_entry(page);
+    if (entry && log_end_ && entry->lsn >= log_end_->next_lsn) later_lsns_.insert(entry->lsn);
+    const bool interior = !entry || entry->type == format::EntryType::interior;
+    if (page < run_end && interior) continue;
+    run_end = std::max(run_end, collect_page(page, entry));
+  }
+}
+
+// Operations that are known to have been committed behind the end of the chain: is there something of each?
+void Salvager::compare_with_log_end() {
+  if (!log_end_) return;
+  std::uint64_t end = log_end_->next_lsn;
+  for (const std::uint64_t lsn : later_lsns_) end = std::max(end, lsn + 1);
+  const auto& hint = store_.hint();
+  const bool hint_counts = hint && hint->epoch >= log_end_->epoch && hint->next_lsn >= end;
+  if (hint_counts) end = hint->next_lsn;
+  const std::uint64_t committed = end - log_end_->next_lsn;
+  const auto all_pages_read = [&](const format::Counters& counters) {
+    return pages_are_whole_ && store_.contains(std::max<std::uint64_t>(counters.page_count, 1));
+  };
+  // Without a hint, pages that are all of an earlier time are the witness that the log ends where it seems to.
+  log_is_whole_ = hint_counts || (committed == 0 && all_pages_read(log_end_->counters));
+  if (committed == 0) return;
+  const std::string place = fmt::format("the log cannot be read here, where operations up to LSN {} were", end - 1);
+  // Whoever made the hint had written all of its pages, and what they do not show any more was replaced.
+  const bool in_pages = hint_counts && all_pages_read(hint->counters);
+  if (in_pages || later_lsns_.size() >= committed) {
+    report_.notes.push_back(
+        fmt::format("wal.log, byte {}: {}; what they wrote was found elsewhere", log_end_->offset, place));
+    return;
+  }
+  report_.lost.push_back(in_log(log_end_->offset, fmt::format("{}; {} of {} left no trace: replaced later, or lost",
+                                                              place, committed - later_lsns_.size(), committed)));
 }
 
 Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
@@ -152,63 +249,117 @@ Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
   return base::failf(ErrorCode::corruption, "the log entry of memory {} changed while it was read", id.to_string());
 }
 
-Result<SalvageReport> Salvager::write(const std::filesystem::path& destination) {
-  constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
-  {
-    // Never into something that is there already.
-    MENTEDB_TRY(vfs::posix_vfs().create_directory(destination));
-  }
-  Options options;
-  options.page_size_bytes = store_.superblock().page_bytes;
-  MENTEDB_TRY_ASSIGN(StorageEngine engine, StorageEngine::open(destination, options));
-  std::vector<MemoryNode> batch;
-  std::size_t batch_bytes = 0;
-  const auto flush = [&]() -> Result<void> {
-    if (batch.empty()) return {};
-    MENTEDB_TRY(engine.store_memories(batch));
-    report_.memories_saved += batch.size();
-    batch.clear();
-    batch_bytes = 0;
-    return {};
-  };
-  for (const auto& [id, version] : newest_) {
-    if (const auto better = damaged_.find(id); better != damaged_.end()) {
-      if (better->second.lsn > version.lsn && !version.deleted) {
-        report_.notes.push_back(
-            fmt::format("memory {}: its newest version on page {} is damaged; an older one was saved", id.to_string(),
-                        better->second.page));
-      }
-      if (better->second.lsn <= version.lsn || !version.deleted) damaged_.erase(better);
+Result<void> Salvager::flush(StorageEngine& engine) {
+  if (batch_.empty()) return {};
+  std::vector<MemoryNode> nodes;
+  nodes.reserve(batch_.size());
+  for (auto& [node, version] : batch_) nodes.push_back(std::move(node));
+  auto stored = engine.store_memories(nodes);
+  if (!stored && stored.error().code != ErrorCode::invalid_argument) return std::unexpected(stored.error());
+  // One that no writer would take costs itself and none of the others.
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const auto alone = stored ? Result<PageId>() : engine.store_memory(nodes[i]);
+    if (alone) {
+      ++report_.memories_saved;
+    } else if (alone.error().code == ErrorCode::invalid_argument) {
+      lose(nodes[i].id, batch_[i].second, alone.error().message);
+    } else {
+      return std::unexpected(alone.error());
     }
+  }
+  batch_.clear();
+  return {};
+}
+
+// What a directory entry promised: is there anything newer, or at least something older?
+void Salvager::report_damaged() {
+  for (const auto& [id, version] : damaged_) {
+    const auto known = newest_.find(id);
+    if (known == newest_.end() || (known->second.deleted && known->second.lsn < version.lsn)) {
+      lose(id, version, "its page is damaged, and the log has no copy");
+    } else if (known->second.lsn < version.lsn) {
+      report_.lost.push_back(in_pages(
+          version.page, fmt::format("memory {}: its newest version is damaged; an older one, of LSN {}, was saved",
+                                    id.to_string(), known->second.lsn)));
+    }
+  }
+}
+
+// The store counted its memories: so many are here, so many are named. Are there more?
+void Salvager::report_missing() {
+  const std::uint64_t accounted = report_.memories_saved + memories_lost_;
+  const bool is_last_count = memory_count_ && (log_is_whole_ || !log_end_);
+  if (!is_last_count)
+    report_.notes.emplace_back("how many memories the store had is not known, so there may have been more");
+  if (is_last_count && accounted >= *memory_count_) {
+    if (!doubtful_.empty()) {
+      report_.notes.push_back(fmt::format(
+          "{} pages and their directory entries do not verify, from page {} on; by the store's own count no "
+          "memory was there",
+          doubtful_.size(), doubtful_.front().page.value));
+    }
+    return;
+  }
+  report_.lost.insert(report_.lost.end(), doubtful_.begin(), doubtful_.end());
+  if (!memory_count_ || accounted >= *memory_count_) return;
+  Problem missing =
+      in_log(0, fmt::format("{} memories that the store counted were found nowhere", *memory_count_ - accounted));
+  missing.file = std::string(engine::kPagesName);
+  if (store_.has_pages()) missing.offset = store_.pages_file().size_bytes().value_or(0);
+  report_.lost.push_back(std::move(missing));
+}
+
+Result<void> Salvager::write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout) {
+  constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
+  Options options;
+  options.page_size_bytes = store_.superblock().page_bytes;  // 0, which is the default, when there is none
+  options.lock_timeout = lock_timeout;
+  MENTEDB_TRY_ASSIGN(StorageEngine engine, EngineAccess::open(vfs_, destination, options));
+  std::size_t batch_bytes = 0;
+  for (const auto& [id, version] : newest_) {
     if (version.deleted) continue;
     auto node = read(id, version);
     if (!node) {
-      lose(std::max<std::uint64_t>(version.page, 1),
-           fmt::format("memory {}: {}", id.to_string(), node.error().message));
+      lose(id, version, node.error().message);
       continue;
     }
     batch_bytes += format::encoded_size_bytes(*node);
-    batch.push_back(std::move(*node));
-    if (batch_bytes >= kBatchBytes) MENTEDB_TRY(flush());
+    batch_.emplace_back(std::move(*node), version);
+    if (batch_bytes < kBatchBytes) continue;
+    MENTEDB_TRY(flush(engine));
+    batch_bytes = 0;
   }
-  MENTEDB_TRY(flush());
-  for (const auto& [id, version] : damaged_) lose(version.page, fmt::format("memory {} is damaged", id.to_string()));
-  MENTEDB_TRY(engine.close());
-  return std::move(report_);
+  MENTEDB_TRY(flush(engine));
+  report_damaged();
+  report_missing();
+  return engine.close();
 }
 
 }  // namespace
 
+Result<SalvageReport> engine::salvage_directory(vfs::Vfs& vfs, const std::filesystem::path& source,
+                                                const std::filesystem::path& destination,
+                                                std::chrono::milliseconds lock_timeout) {
+  MENTEDB_TRY_ASSIGN(const auto store, RawStore::open_damaged(vfs, source));
+  // Nobody changes the source meanwhile: without a log nobody can.
+  std::optional<StoreLock> lock;
+  StoreLock::Hold hold;
+  if (store->has_log()) {
+    lock.emplace(vfs, store->log_file());
+    MENTEDB_TRY_ASSIGN(hold, lock->acquire(lock_timeout));
+    MENTEDB_TRY(store->refresh());  // a writer may have finished meanwhile
+  }
+  Salvager salvager(vfs, *store);
+  salvager.collect();
+  MENTEDB_TRY(
+      fill_new_directory(vfs, destination, [&](vfs::Directory&) { return salvager.write(destination, lock_timeout); }));
+  return salvager.report();
+}
+
 Result<SalvageReport> salvage(const std::filesystem::path& source, const std::filesystem::path& destination,
                               std::chrono::milliseconds lock_timeout) {
   try {
-    MENTEDB_TRY_ASSIGN(const auto store, RawStore::open(vfs::posix_vfs(), source));
-    // Nobody changes the source meanwhile.
-    engine::StoreLock lock(vfs::posix_vfs(), store->log_file());
-    MENTEDB_TRY_ASSIGN(const auto hold, lock.acquire(lock_timeout));
-    Salvager salvager(*store);
-    salvager.collect();
-    return salvager.write(destination);
+    return engine::salvage_directory(vfs::posix_vfs(), source, destination, lock_timeout);
   } catch (const std::bad_alloc&) {
     return std::unexpected(base::out_of_memory());
   }

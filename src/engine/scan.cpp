@@ -21,7 +21,7 @@ constexpr int kLooks = 100;
 Result<void> scan_directory(pages::BufferPool& pool, const pages::SharedWords& words, std::uint64_t since,
                             const std::function<Result<void>(std::uint64_t, const Entry&)>& visit,
                             const std::function<Result<void>(std::uint64_t)>& damaged) {
-  const std::uint64_t page_count = words.page_count();
+  const std::uint64_t page_count = pool.page_count();
   pages::EntryReader entries(pool, page_count);
   for (std::uint64_t page = 1; page <= page_count; ++page) {
     if (since != 0 && Geometry::index_in_group(page) == 0 && words.group_lsn(Geometry::group_of(page)) <= since) {
@@ -185,7 +185,8 @@ Result<Stats> Store::stats() {
                .redo_operations = redone_,
                .commits = commits_,
                .mapped_bytes = residency.mapped_bytes,
-               .resident_bytes = residency.resident_bytes};
+               .resident_bytes = residency.resident_bytes,
+               .access_warnings = directory_->access_warnings(file_names(words_->index_number()))};
 }
 
 }  // namespace mentedb::engine

@@ -237,11 +237,16 @@ Result<void> StorageEngine::backup(const std::filesystem::path& destination) con
   });
 }
 
-Result<void> StorageEngine::restore(const std::filesystem::path& source, const std::filesystem::path& destination) {
+Result<void> EngineAccess::restore(vfs::Vfs& vfs, const std::filesystem::path& source,
+                                   const std::filesystem::path& destination) {
   Options options;
   options.read_only = true;
-  MENTEDB_TRY_ASSIGN(const StorageEngine engine, open(source, options));
+  MENTEDB_TRY_ASSIGN(const StorageEngine engine, open(vfs, source, options));
   return engine.backup(destination);
+}
+
+Result<void> StorageEngine::restore(const std::filesystem::path& source, const std::filesystem::path& destination) {
+  return EngineAccess::restore(vfs::posix_vfs(), source, destination);
 }
 
 Result<VerifyReport> StorageEngine::verify() const {

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/error.hpp"
+#include "format/index_format.hpp"
 
 namespace mentedb::engine {
 
@@ -15,9 +16,28 @@ Store::Store(vfs::Vfs& vfs, std::filesystem::path path, const Options& options, 
 
 Store::~Store() = default;
 
-bool Store::is_replaced(const Error& error) {
-  return error.code == ErrorCode::incompatible && error.os_error == ESTALE;
+std::vector<std::string> file_names(std::uint64_t index_number) {
+  std::vector<std::string> names{std::string(kLogName), std::string(kPagesName)};
+  if (index_number != 0) names.push_back(format::index_file_name(index_number));
+  return names;
 }
+
+Result<format::Superblock> read_superblock(std::span<const std::byte> block, const std::string& path,
+                                           const format::LogSlot* log_slot) {
+  auto superblock = format::decode_superblock(block, path);
+  const bool foreign = !superblock && superblock.error().code == ErrorCode::incompatible;
+  if (!foreign || log_slot == nullptr || format::says_whose_it_is(block)) return superblock;
+  return base::failf(ErrorCode::corruption,
+                     "the superblock of {} is damaged: magic or version are not those of the log beside it; restore a "
+                     "backup, or run mentedb salvage",
+                     path);
+}
+
+bool Store::is_replaced(const Error& error) {
+  return error.code == ErrorCode::incompatible && (error.os_error == ESTALE || error.os_error == EIDRM);
+}
+
+bool Store::is_replaced_after_commit(const Error& error) { return is_replaced(error) && error.os_error == EIDRM; }
 
 Result<void> Store::check_files() const {
   const auto same = [this](std::string_view name, const vfs::FileId& id) -> Result<void> {
@@ -82,6 +102,7 @@ std::unexpected<Error> Store::poison(Error error) {
   poisoned_ = true;  // also when a file system that shut down lets nobody be told
   if (words_->make_writable()) words_->raise_poison_generation();
   words_->doubt_pages();
+  if (error.code == ErrorCode::no_space) error.code = ErrorCode::io_error;  // no_space: "nothing changed"
   error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
   return std::unexpected(std::move(error));
 }

@@ -38,6 +38,14 @@ namespace mentedb::engine {
 inline constexpr std::string_view kLogName = "wal.log";
 inline constexpr std::string_view kPagesName = "pages.db";
 
+/// The files of a store whose id index has this number (0: none).
+std::vector<std::string> file_names(std::uint64_t index_number);
+
+/// As format::decode_superblock; but beside a log of this version (`log_slot`: its newest header, when there is one) an
+/// unknown magic or version is damage, and not the file of another program or a later version.
+Result<format::Superblock> read_superblock(std::span<const std::byte> block, const std::string& path,
+                                           const format::LogSlot* log_slot);
+
 class Batch;
 
 /// Where an id lives.
@@ -69,6 +77,9 @@ class Store {
   Result<void> check_files() const;
   /// True for the error of `check_files`: the engine may open the store again.
   static bool is_replaced(const Error& error);
+  /// True for that error when a commit made it: the files that were open have the write.
+  static bool is_replaced_after_commit(const Error& error);
+  bool has_same_files(const Store& other) const { return log_id_ == other.log_id_ && pages_id_ == other.pages_id_; }
 
   // ---- writing (commit.cpp, checkpoint.cpp), with the lock held
 
@@ -115,9 +126,12 @@ class Store {
 
   // store_open.cpp
   Result<void> open_files(StoreLock::Hold& hold);
+  Result<std::unique_ptr<vfs::File>> open_log();
+  Result<bool> pages_are_in_use();
   Result<void> open_pages();
   Result<bool> needs_creation();
   Result<void> create();
+  Result<void> finish_creation();
   Result<void> self_test();
   Result<void> map_store();
 
@@ -142,7 +156,7 @@ class Store {
   enum class Seen { wanted, other, damaged };
   template <class Look>
   Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, Look&& look);
-  Result<Page> read_page_once(std::uint64_t page, bool& retry);
+  Result<Page> read_page_once(std::uint64_t page, bool& retry, std::uint64_t& looked_bytes);
   Result<void> heal(std::uint64_t page);
 
   vfs::Vfs& vfs_;

@@ -13,7 +13,6 @@ namespace {
 
 constexpr microseconds kSlice = milliseconds(20);  // a killed holder wakes nobody
 constexpr microseconds kNoWordsSlice = milliseconds(1);
-constexpr milliseconds kLongest = std::chrono::hours(24 * 365 * 10);  // longer is for ever, and would overflow
 constexpr microseconds kGiveWay = milliseconds(1);
 
 }  // namespace
@@ -62,7 +61,7 @@ Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
   if (owner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
     return base::failf(ErrorCode::busy, "this thread holds the lock of {} already", file_.path());
   }
-  if (timeout > kLongest) timeout = milliseconds::max();
+  if (timeout > kLongestWait) timeout = milliseconds::max();
   const bool forever = timeout == milliseconds::max();
   const microseconds deadline = forever ? microseconds::max() : vfs_.now() + timeout;
   if (!lock_mutex(timeout)) {

@@ -19,6 +19,9 @@
 
 namespace mentedb::engine {
 
+/// A longer wait is for ever, and would overflow.
+inline constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(24 * 365 * 10);
+
 class StoreLock {
  public:
   /// References outlive the lock.

@@ -2,8 +2,9 @@
 //
 // Creation (each step durable before the next): wal.log, empty, only to be locked; pages.db with a superblock
 // "creating"; the directory; the log's first header slot; the superblock "created". So whatever a crash leaves
-// is told apart from damage: "creating" or less means that nothing was ever committed and open() starts over; "created"
-// without a valid slot is damage, never a fresh log, because a fresh log would begin at LSN 1 (I8).
+// is told apart from damage: "creating" or less without that slot means that nothing was ever committed and open()
+// starts over; with it the last step is done again, since it may have been seen in the page cache and not have reached
+// the disk; "created" without a valid slot is damage, never a fresh log, because a fresh log would begin at LSN 1 (I8).
 
 #include <algorithm>
 #include <cerrno>
@@ -57,7 +58,8 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   auto directory = vfs_.open_directory(path_, may_create_);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist", path_.string());
+    return base::failf(ErrorCode::not_found, "there is no store in {}: the directory does not exist; check the path",
+                       path_.string());
   }
   directory_ = std::move(*directory);
   if (!options_.single_process) {
@@ -73,15 +75,7 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
                         "/proc, or set single_process");
     }
   }
-  const vfs::OpenMode mode = may_create_          ? vfs::OpenMode::create
-                             : options_.read_only ? vfs::OpenMode::read_only
-                                                  : vfs::OpenMode::read_write;
-  auto log_file = directory_->open(kLogName, mode, true);
-  if (!log_file) {
-    if (log_file.error().code != ErrorCode::not_found) return std::unexpected(log_file.error());
-    return base::failf(ErrorCode::not_found, "there is no store in {} (no {})", directory_->path(), kLogName);
-  }
-  log_file_ = std::move(*log_file);
+  MENTEDB_TRY_ASSIGN(log_file_, open_log());
   MENTEDB_TRY_ASSIGN(log_id_, log_file_->id());
   log_ = std::make_unique<wal::Log>(*log_file_);
   lock_ = std::make_unique<StoreLock>(vfs_, *log_file_);
@@ -104,11 +98,47 @@ Result<void> Store::open_files(StoreLock::Hold& hold) {
   return {};
 }
 
+// A log that was lost is not made anew: an empty one beside pages in use helps nobody, and hides what happened.
+Result<std::unique_ptr<vfs::File>> Store::open_log() {
+  const vfs::OpenMode mode = options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write;
+  auto log_file = directory_->open(kLogName, mode, true);
+  if (log_file || log_file.error().code != ErrorCode::not_found) return log_file;
+  // Creation makes the log first. A superblock that is done without a log: either it is lost, or somebody has just
+  // created both, and then it is there now.
+  MENTEDB_TRY_ASSIGN(const bool in_use, pages_are_in_use());
+  if (in_use) {
+    log_file = directory_->open(kLogName, mode, true);
+    if (log_file || log_file.error().code != ErrorCode::not_found) return log_file;
+    return base::failf(
+        ErrorCode::corruption,
+        "{}/{} is missing although the store was in use; restore a backup, or run: mentedb salvage --dir '{}' DEST",
+        directory_->path(), kLogName, path_.string());
+  }
+  if (!may_create_) {
+    return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path", directory_->path(),
+                       kLogName);
+  }
+  return directory_->open(kLogName, vfs::OpenMode::create, true);
+}
+
+Result<bool> Store::pages_are_in_use() {
+  const auto file = directory_->open(kPagesName, vfs::OpenMode::read_only, false);
+  if (!file) {
+    if (file.error().code == ErrorCode::not_found) return false;
+    return std::unexpected(file.error());
+  }
+  std::array<std::byte, base::kBlockBytes> block{};
+  MENTEDB_TRY_ASSIGN(const std::size_t got, (*file)->read_at(0, block));
+  const auto superblock = format::decode_superblock(std::span(block).first(got), (*file)->path());
+  return superblock && superblock->state == StoreState::created;
+}
+
 // Opens pages.db and reads its superblock, creating the store when it was never finished.
 Result<void> Store::open_pages() {
   MENTEDB_TRY_ASSIGN(const bool fresh, needs_creation());
   if (fresh) {
-    if (!may_create_) return base::failf(ErrorCode::not_found, "there is no store in {}", directory_->path());
+    if (!may_create_)
+      return base::failf(ErrorCode::not_found, "there is no store in {}; check the path", directory_->path());
     MENTEDB_TRY(create());
   }
   if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {
@@ -143,10 +173,19 @@ Result<bool> Store::needs_creation() {
                        "the superblock of {} is gone; restore a backup, or run: mentedb salvage --dir '{}' DEST",
                        pages_file_->path(), path_.string());
   }
-  MENTEDB_TRY_ASSIGN(superblock_, format::decode_superblock(bytes, pages_file_->path()));
+  MENTEDB_TRY_ASSIGN(superblock_, read_superblock(bytes, pages_file_->path(), slots.newest()));
   switch (superblock_.state) {
-    case StoreState::creating:
-      return true;
+    case StoreState::creating: {
+      const format::LogSlot* const slot = slots.newest();
+      if (slot == nullptr || slot->store_id != superblock_.store_id || slot->incarnation != superblock_.incarnation)
+        return true;
+      // All but the last step was done. Perhaps that one, too, and its sync failed: then the store was used meanwhile.
+      if (!options_.read_only) {
+        MENTEDB_TRY(log_->ensure_slot_durable(*slot));  // its writer may have died before it was
+        MENTEDB_TRY(finish_creation());
+      }
+      break;
+    }
     case StoreState::copying:
       return base::failf(ErrorCode::corruption, "{} is an unfinished backup; remove it and make it again",
                          path_.string());
@@ -192,12 +231,16 @@ Result<void> Store::create() {
   MENTEDB_TRY(log_->clear_slot(0));
   MENTEDB_TRY(log_->reset(slot));
 
-  superblock.state = StoreState::created;
-  format::encode_superblock(superblock, block);
-  MENTEDB_TRY(pages_file_->write_at(0, block));
-  MENTEDB_TRY(pages_file_->sync());
   superblock_ = superblock;
-  return {};
+  return finish_creation();
+}
+
+Result<void> Store::finish_creation() {
+  superblock_.state = StoreState::created;
+  std::array<std::byte, base::kBlockBytes> block{};
+  format::encode_superblock(superblock_, block);
+  MENTEDB_TRY(pages_file_->write_at(0, block));
+  return pages_file_->sync();
 }
 
 Result<void> Store::map_store() {

@@ -2,12 +2,15 @@
 // under the lock before it is reported.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <unordered_map>
+#include <utility>
 
 #include <mentedb/inspect.hpp>
 
 #include "base/error.hpp"
+#include "engine/page_set.hpp"
 #include "engine/raw_store.hpp"
 #include "engine/store.hpp"
 #include "engine/store_lock.hpp"
@@ -42,6 +45,10 @@ class Verifier {
   void check_pages();
   void check_index();
   void check_counters(std::uint64_t used_pages, std::uint64_t highest_used);
+  void check_words();
+  void check_names();
+  // A page without a readable entry: what does it say itself? Returns the length of its run.
+  std::uint64_t check_unlisted(std::uint64_t page);
   // One run and its entries; returns its length in pages.
   std::uint64_t check_run(std::uint64_t page, const Entry& entry);
   void check_memory(std::uint64_t page, const Entry& entry, const RawStore::Run& run);
@@ -55,8 +62,7 @@ class Verifier {
   }
   // Damage of a page, unless an operation that is not redone yet explains it.
   void page_problem(std::uint64_t page, std::uint64_t offset, std::uint64_t pages, const std::string& what) {
-    for (std::uint64_t at = page; !redone_ && at < page + pages; ++at) {
-      if (!logged_.contains(at)) continue;
+    if (!redone_ && logged_.overlaps(page, pages)) {
       ++unredone_;
       return;
     }
@@ -67,11 +73,14 @@ class Verifier {
   RawStore& store_;
   VerifyReport report_;
   wal::Tail tail_;
-  bool log_known_ = false;
-  bool redone_ = true;  ///< everything in the log is known to be in the pages
+  bool log_known_ = false;  ///< tail_ is that of the log; else of the files' sizes, and nothing is compared with it
+  bool redone_ = true;      ///< everything in the log is known to be in the pages
   std::uint64_t unredone_ = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> logged_;  ///< page -> last LSN in the log
+  PageSet logged_;                       ///< pages of operations in the log
+  std::uint64_t interiors_checked_ = 0;  ///< up to this page
   std::unordered_map<MemoryId, Live> live_;
+  std::vector<std::uint64_t> group_lsns_;  ///< the highest LSN in each group's directory
+  bool this_boot_ = false;                 ///< the id index, and with it the shared words, were made since the boot
   base::AlignedBuffer buffer_;
 };
 
@@ -91,17 +100,19 @@ void Verifier::check_log() {
     problem(store_.log_file(), 0, 0, "no valid header slot; restore a backup, or run mentedb salvage");
     return;
   }
-  if (newest->store_id != store_.superblock().store_id || newest->incarnation != store_.superblock().incarnation) {
+  if (store_.has_superblock() &&
+      (newest->store_id != store_.superblock().store_id || newest->incarnation != store_.superblock().incarnation)) {
     problem(store_.log_file(), 0, 0, "the log belongs to another store than pages.db; restore both from one backup");
     return;
   }
+  std::uint64_t walked_to = format::kLogStart;
   const auto end = store_.log().walk(
       *newest, [&](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) -> Result<void> {
         ++report_.log_batches_checked;
+        walked_to = offset + base::round_up(batch.size(), base::kBlockBytes);
         format::OperationReader reader(batch);
         while (const auto operation = reader.next()) {
-          for (std::uint64_t i = 0; i < operation->header.run_pages; ++i)
-            logged_[operation->header.page + i] = operation->lsn;
+          logged_.add(operation->header.page, operation->header.run_pages);
           if (!format::is_memory_put(operation->header.type)) continue;
           const auto node = format::decode_node(operation->payload);
           if (!node || node->id.bytes != operation->header.memory_id) {
@@ -114,7 +125,8 @@ void Verifier::check_log() {
         return {};
       });
   if (!end) {
-    problem(store_.log_file(), 0, 0, end.error().message);
+    problem(store_.log_file(), walked_to, 0,
+            fmt::format("{}; restore a backup, or run mentedb salvage", end.error().message));
     return;
   }
   tail_ = end->tail;
@@ -122,18 +134,23 @@ void Verifier::check_log() {
   const auto& hint = store_.hint();
   redone_ = hint && *hint == tail_;
   if (redone_) return;
+  const auto behind = store_.log().find_batch_behind(*newest, tail_);
+  if (behind && *behind) {
+    log_known_ = false;
+    problem(
+        store_.log_file(), tail_.offset, 0,
+        fmt::format("a batch is damaged: a complete one follows at byte {}; restore a backup, or run mentedb salvage",
+                    **behind));
+  }
   if (hint && (hint->epoch > tail_.epoch || (hint->epoch == tail_.epoch && hint->next_lsn > tail_.next_lsn))) {
     problem(store_.log_file(), tail_.offset, 0,
             fmt::format("the log ends here although operations up to LSN {} were committed; restore a backup, or run "
                         "mentedb salvage",
                         hint->next_lsn - 1));
-  }
-  const auto behind = store_.log().find_batch_behind(*newest, tail_);
-  if (behind && *behind) {
-    problem(
-        store_.log_file(), tail_.offset, 0,
-        fmt::format("a batch is damaged: a complete one follows at byte {}; restore a backup, or run mentedb salvage",
-                    **behind));
+    // The hint is where the log should end, and whoever made it had finished.
+    tail_ = *hint;
+    log_known_ = true;
+    redone_ = true;
   }
 }
 
@@ -152,20 +169,18 @@ void Verifier::check_memory(std::uint64_t page, const Entry& entry, const RawSto
 }
 
 void Verifier::check_slack(std::uint64_t page, const format::RunHeader& header) {
-  const std::uint64_t used = sizeof(format::RunHeader) + header.payload_bytes;
-  const std::uint64_t total = std::uint64_t{header.run_pages} * store_.geometry().page_bytes();
-  std::vector<std::byte> slack(total - used);
-  const bool whole = store_.read(store_.pages_file(), store_.geometry().page_offset(page) + used, slack);
-  if (whole && std::ranges::all_of(slack, [](std::byte b) { return b == std::byte{0}; })) return;
-  page_problem(page, store_.geometry().page_offset(page) + used, header.run_pages,
-               "the bytes behind the data are not zero");
+  if (store_.slack_is_zero(header)) return;
+  page_problem(page, store_.geometry().page_offset(page) + sizeof(format::RunHeader) + header.payload_bytes,
+               header.run_pages, "the bytes behind the data are not zero");
 }
 
 std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
   const Geometry& geometry = store_.geometry();
   const auto run = store_.read_run(page, buffer_);
   if (!run) {
-    page_problem(page, geometry.page_offset(page), entry.run_pages, "the page's checksum does not hold");
+    page_problem(page, geometry.page_offset(page), entry.run_pages,
+                 store_.reads_on() ? "the page's checksum does not hold"
+                                   : "the page was not read, because so many runs overlap");
   } else if (run->header.lsn != entry.lsn || run->header.run_pages != entry.run_pages) {
     page_problem(page, geometry.page_offset(page), entry.run_pages,
                  fmt::format("the page has LSN {} and {} pages, its directory entry LSN {} and {}", run->header.lsn,
@@ -177,7 +192,13 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
     check_slack(page, run->header);
     if (format::is_memory(entry.type)) check_memory(page, entry, *run);
   }
-  for (std::uint32_t i = 1; i < entry.run_pages; ++i) {
+  if (page + entry.run_pages - 1 > tail_.counters.page_count) {
+    page_problem(page, geometry.entry_offset(page), 1, "the entry claims pages that the store does not have");
+  }
+  // Runs that overlap were found out when the first of them was checked; each entry is looked at once.
+  const std::uint64_t end = std::min(page + entry.run_pages, tail_.counters.page_count + 1);
+  const std::uint64_t first = std::max(page, std::exchange(interiors_checked_, std::max(interiors_checked_, end - 1)));
+  for (std::uint64_t i = first + 1 - page; page + i < end; ++i) {
     const auto interior = store_.read_entry(page + i);
     if (!interior) continue;  // reported when its turn comes
     if (interior->type == EntryType::interior && interior->run_pages == i && interior->lsn == entry.lsn) continue;
@@ -197,9 +218,32 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
 
 void Verifier::check_freed(std::uint64_t page, const Entry& entry) {
   const auto run = store_.read_run(page, buffer_);
-  if (run && run->header.type == format::RunType::free && run->header.lsn == entry.lsn) return;
-  page_problem(page, store_.geometry().page_offset(page), 1,
-               "the directory says that the page was freed, the page does not");
+  const bool says_free = run && run->header.type == format::RunType::free;
+  if (entry.type == EntryType::free) {
+    // Nothing has to be there. A run that was freed says so itself, and one that was overwritten does not verify.
+    if (!run || (says_free && run->header.lsn <= entry.lsn)) return;
+    page_problem(page, store_.geometry().entry_offset(page), 1,
+                 fmt::format("the entry of LSN {} says that the page is free, but LSN {} {} there", entry.lsn,
+                             run->header.lsn, says_free ? "freed a run" : "wrote a run"));
+  } else if (!says_free || run->header.lsn != entry.lsn) {
+    page_problem(page, store_.geometry().page_offset(page), 1,
+                 "the directory says that the page was freed, the page does not");
+  }
+}
+
+std::uint64_t Verifier::check_unlisted(std::uint64_t page) {
+  const auto run = store_.read_run(page, buffer_);
+  const bool live = run && run->header.type != format::RunType::free;
+  page_problem(
+      page, store_.geometry().entry_offset(page), 1,
+      live ? fmt::format("the directory entry does not verify; a run with LSN {} begins on its page", run->header.lsn)
+           : "the directory entry does not verify");
+  if (!live) return 1;
+  if (run->header.type == format::RunType::memory) {
+    if (const auto id = format::decode_node_id(run->payload))
+      live_.try_emplace(*id, Live{.page = page, .lsn = run->header.lsn});
+  }
+  return run->header.run_pages;
 }
 
 void Verifier::check_pages() {
@@ -211,38 +255,88 @@ void Verifier::check_pages() {
         fmt::format("the file is cut short: it should have at least {} bytes; restore a backup, or run mentedb salvage",
                     expected));
   }
+  group_lsns_.assign(store_.words().group_lsns.size(), 0);
   std::uint64_t used_pages = 0;
   std::uint64_t highest_used = 0;
   std::uint64_t run_end = 0;
-  for (std::uint64_t page = 1; page <= tail_.counters.page_count; ++page) {
+  for (std::uint64_t page = 1; log_known_ ? page <= tail_.counters.page_count : store_.contains(page); ++page) {
     if (size && store_.geometry().page_offset(page) >= *size) break;  // cut short, as reported
     ++report_.pages_checked;
     const auto entry = store_.read_entry(page);
     if (!entry) {
-      page_problem(page, store_.geometry().entry_offset(page), 1, "the directory entry does not verify");
+      run_end = std::max(run_end, page + check_unlisted(page));
       continue;
     }
-    if (entry->lsn >= tail_.next_lsn) {
+    if (log_known_ && entry->lsn >= tail_.next_lsn) {
       page_problem(page, store_.geometry().entry_offset(page), 1,
                    fmt::format("the entry has LSN {}, the log ends at {}", entry->lsn, tail_.next_lsn - 1));
     }
     if (entry->lsn != 0) highest_used = page;
+    if (!group_lsns_.empty()) {
+      std::uint64_t& lsn = group_lsns_[Geometry::group_of(page) % group_lsns_.size()];
+      lsn = std::max(lsn, entry->lsn);
+    }
     if (format::is_head(entry->type)) {
       run_end = page + check_run(page, *entry);
       used_pages += entry->run_pages;
     } else if (entry->type == EntryType::interior && page >= run_end) {
       page_problem(page, store_.geometry().entry_offset(page), 1,
                    "the entry says that the page lies inside a run, but no run covers it");
-    } else if (entry->type == EntryType::deleted || entry->type == EntryType::moved) {
-      check_freed(page, *entry);
+    } else if (format::is_free(entry->type) && !(log_known_ && page > tail_.counters.high_water)) {
+      check_freed(page, *entry);  // above the high-water mark nothing was ever written
     }
   }
   check_counters(used_pages, highest_used);
 }
 
+// While nobody holds the lock, the words say what the hint says; a reader that believes a damaged one misses memories
+// or changes. Words of another boot mean nothing: the next open writes them anew.
+void Verifier::check_words() {
+  if (!log_known_ || !redone_ || !this_boot_) return;
+  const RawStore::Words& words = store_.words();
+  const auto word_problem = [&](std::size_t at, const std::string& what) {
+    problem(store_.pages_file(), format::kSharedWordsOffset + at, 0,
+            what + "; run mentedb recover, which writes the shared words anew");
+  };
+  if (words.committed_lsn != tail_.next_lsn - 1) {
+    word_problem(pages::SharedWords::kCommittedOffset,
+                 fmt::format("the committed LSN is {}, the log ends at {}", words.committed_lsn, tail_.next_lsn - 1));
+  }
+  if (words.page_count != tail_.counters.page_count) {
+    word_problem(pages::SharedWords::kPageCountOffset,
+                 fmt::format("the page count is {}, that of the log {}", words.page_count, tail_.counters.page_count));
+  }
+  if (words.reuse_horizon < tail_.counters.reuse_horizon) {
+    word_problem(
+        pages::SharedWords::kReuseHorizonOffset,
+        fmt::format("the reuse horizon is {}, that of the log {}", words.reuse_horizon, tail_.counters.reuse_horizon));
+  }
+  for (std::size_t group = 0; group < group_lsns_.size(); ++group) {
+    if (words.group_lsns[group] >= group_lsns_[group]) continue;
+    word_problem(
+        pages::SharedWords::kGroupLsnsOffset + 8 * group,
+        fmt::format("group {} has LSN {}, one of its entries {}", group, words.group_lsns[group], group_lsns_[group]));
+  }
+}
+
+// Names that are not the store's are no damage, but whoever looks for lost space wants to know.
+void Verifier::check_names() {
+  const auto names = store_.directory().list();
+  if (!names) return;
+  const auto ours = file_names(store_.index_number());
+  for (const std::string& name : *names) {
+    if (std::ranges::find(ours, name) != ours.end()) continue;
+    report_.notes.push_back(format::parse_index_file_name(name)
+                                ? fmt::format("{} is an id index that is not in use; the next rebuild removes it", name)
+                                : fmt::format("{} is no file of the store", name));
+  }
+  const auto warnings = store_.directory().access_warnings(ours);
+  report_.notes.insert(report_.notes.end(), warnings.begin(), warnings.end());
+}
+
 void Verifier::check_counters(std::uint64_t used_pages, std::uint64_t highest_used) {
   const auto& counted = tail_.counters;
-  if (!redone_ || !report_.problems.empty()) return;  // explained already
+  if (!log_known_ || !redone_ || !report_.problems.empty()) return;  // explained already
   if (counted.used_pages != used_pages || counted.memory_count != live_.size() || counted.high_water < highest_used) {
     problem(store_.log_file(), 0, 0,
             fmt::format("the log counts {} used pages, {} memories and a high-water mark of {}; the directory has {}, "
@@ -281,45 +375,68 @@ void Verifier::check_index() {
     report_.notes.push_back(fmt::format("{} is from another boot or directory; the next open rebuilds it", name));
     return;
   }
+  this_boot_ = true;
   std::vector<std::uint64_t> slots(header->slot_count);
   store_.read(**file, format::kIndexSlotsOffset, std::as_writable_bytes(std::span(slots)));
-  std::uint64_t found = 0;
+  std::vector<bool> explained(slots.size());
+  // A table that a writer made is never so full that it takes as many looks on average.
+  std::uint64_t looks_left = 64 * slots.size();
   for (const auto& [id, place] : live_) {
     const format::IdHash hash = format::hash_id(id.bytes, store_.superblock().seed);
+    const std::uint64_t wanted = format::make_slot(hash.fingerprint, place.page);
+    std::uint64_t at = 0;
     bool there = false;
-    for (std::uint64_t i = 0; i < slots.size() && !there; ++i) {
-      const std::uint64_t slot = slots[(hash.start + i) & (slots.size() - 1)];
-      if (slot == format::kEmptySlot) break;
-      there = slot == format::make_slot(hash.fingerprint, place.page);
+    for (std::uint64_t i = 0; i < slots.size() && !there && looks_left > 0; ++i, --looks_left) {
+      at = (hash.start + i) & (slots.size() - 1);
+      if (slots[at] == format::kEmptySlot) break;
+      there = slots[at] == wanted && !explained[at];
     }
-    found += there ? 1 : 0;
-    if (!there)
-      index_problem(0, fmt::format("memory {} on page {} is not in the id index", id.to_string(), place.page));
+    explained[at] = explained[at] || there;
+    if (looks_left == 0) {
+      index_problem(format::kIndexSlotsOffset, "the id index has no empty slots where searches should end");
+      break;
+    }
+    if (!there) {
+      index_problem(format::kIndexSlotsOffset + 8 * at,
+                    fmt::format("memory {} on page {} is not in the id index up to here, where a search for it ends",
+                                id.to_string(), place.page));
+    }
   }
   std::uint64_t filled = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i] == format::kEmptySlot || format::slot_page(slots[i]) == 0) continue;
+    if (slots[i] == format::kEmptySlot) continue;
     ++filled;
+    if (explained[i] || slots[i] == format::kTombstoneSlot) continue;
+    index_problem(
+        format::kIndexSlotsOffset + 8 * i,
+        fmt::format("the slot leads to page {}, which does not hold its memory", format::slot_page(slots[i])));
   }
-  if (filled > found && found == live_.size()) {
-    index_problem(format::kIndexSlotsOffset,
-                  fmt::format("{} slots of the id index lead to pages that hold no memory", filled - found));
+  // One that was counted and not yet filled is what a kill leaves; the other way round the table could fill up.
+  std::uint64_t used = 0;
+  store_.read(**file, format::kIndexUsedOffset, std::as_writable_bytes(std::span(&used, 1)));
+  if (used < filled || used > slots.size()) {
+    index_problem(format::kIndexUsedOffset,
+                  fmt::format("the id index counts {} slots in use of {}, {} are", used, slots.size(), filled));
   }
 }
 
 VerifyReport Verifier::run() {
-  if (store_.superblock().state != format::StoreState::created) {
+  report_.problems = store_.damage();
+  if (store_.has_superblock() && store_.superblock().state != format::StoreState::created) {
     problem(store_.pages_file(), 0, 0,
             store_.superblock().state == format::StoreState::copying
                 ? "an unfinished backup; remove the directory and make it again"
-                : "an unfinished store without memories; open it, or remove the directory");
+                : "a store whose creation was not finished; open it");
     return std::move(report_);
   }
-  check_log();
-  if (!log_known_) return std::move(report_);
-  check_pages();
-  check_index();
-  if (!redone_ && report_.log_batches_checked > 0) {
+  if (store_.has_log()) check_log();
+  if (store_.has_superblock()) {
+    check_pages();
+    check_index();
+    check_words();
+  }
+  check_names();
+  if (store_.has_superblock() && !redone_ && report_.log_batches_checked > 0) {
     report_.notes.push_back(
         fmt::format("the last batch of {} may not be redone yet ({} pages differ); the next open or write completes it",
                     name_of(store_.log_file()), unredone_));
@@ -331,19 +448,10 @@ VerifyReport Verifier::run() {
 
 Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path,
                                       std::chrono::milliseconds lock_timeout) {
-  const auto damaged_file = [](const Error& error) {
-    VerifyReport report;
-    report.problems.push_back(
-        {.file = std::string(kPagesName), .offset = 0, .page = PageId{0}, .message = error.message});
-    return report;
-  };
-  auto store = RawStore::open(vfs, path);
-  if (!store) {
-    if (store.error().code == ErrorCode::corruption) return damaged_file(store.error());
-    return std::unexpected(store.error());
-  }
+  const auto store = RawStore::open_damaged(vfs, path);
+  if (!store) return std::unexpected(store.error());
   VerifyReport report = Verifier(vfs, **store).run();
-  if (report.problems.empty()) return report;
+  if (report.problems.empty() || !(*store)->has_log()) return report;
   // Writers may have moved things while we looked. Nobody moves anything under the lock.
   StoreLock lock(vfs, (*store)->log_file());
   const auto hold = lock.acquire(lock_timeout);

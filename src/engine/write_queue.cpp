@@ -3,8 +3,13 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "engine/store_lock.hpp"
 
 namespace mentedb::engine {
+
+using std::chrono::milliseconds;
+
+namespace {}  // namespace
 
 std::vector<WriteQueue::Request*> WriteQueue::take_group() {
   std::vector<Request*> group;
@@ -12,6 +17,7 @@ std::vector<WriteQueue::Request*> WriteQueue::take_group() {
     if (!group.empty() && (request->alone || group.front()->alone)) break;
     group.push_back(request);
   }
+  for (Request* request : group) request->taken = true;
   return group;
 }
 
@@ -38,12 +44,32 @@ Result<void> WriteQueue::answer(const Request& request) {
   return std::unexpected(base::out_of_memory());  // not even the error could be passed on
 }
 
-Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& commit) {
+bool WriteQueue::wait_for_turn(std::unique_lock<std::mutex>& guard, Request& request, milliseconds timeout) {
+  const auto turn = [&] { return request.done || queue_.front() == &request; };
+  if (timeout > kLongestWait) {
+    changed_.wait(guard, turn);
+    return true;
+  }
+  if (changed_.wait_for(guard, timeout, turn)) return true;
+  // Its leader waits for the lock no longer than this, or has it already.
+  if (request.taken) changed_.wait(guard, [&] { return turn() || !request.taken; });
+  return turn();
+}
+
+Result<void> WriteQueue::submit(const Plan& plan, bool alone, milliseconds timeout, const Commit& commit) {
+  const auto begin = std::chrono::steady_clock::now();
   Request request{.plan = &plan, .alone = alone};
   std::unique_lock guard(mutex_);
   queue_.push_back(&request);
-  changed_.wait(guard, [&] { return request.done || queue_.front() == &request; });
+  if (!wait_for_turn(guard, request, timeout)) {
+    std::erase(queue_, &request);
+    return base::fail(ErrorCode::busy,
+                      "other threads of this process have been writing for longer than lock_timeout; try again, or "
+                      "raise it");
+  }
   if (request.done) return answer(request);
+  const auto waited = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
+  const milliseconds left = timeout > kLongestWait ? timeout : std::max(timeout - waited, milliseconds(0));
 
   // Whatever happens below (the lock, a plan or an allocation may throw), the group leaves the queue.
   std::size_t planned = 1;
@@ -56,6 +82,7 @@ Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& comm
         queue.queue_.front()->done = true;
         queue.queue_.pop_front();
       }
+      for (Request* request : queue.queue_) request->taken = false;  // those that did not fit
       queue.changed_.notify_all();
     }
   };
@@ -73,7 +100,7 @@ Result<void> WriteQueue::submit(const Plan& plan, bool alone, const Commit& comm
   };
   try {
     planned = group.size();
-    const auto committed = commit([&](Batch& batch) { return plan_group(group, planned, batch); });
+    const auto committed = commit([&](Batch& batch) { return plan_group(group, planned, batch); }, left);
     if (!committed) fail_all(committed.error());
     for (std::size_t i = 0; committed && i < planned; ++i) group[i]->acknowledged = group[i]->result.has_value();
   } catch (const std::bad_alloc&) {

@@ -8,6 +8,7 @@
 // Pages are numbered from 1. A run (the pages of one memory) never crosses a group.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -56,6 +57,14 @@ class Geometry {
   /// Size of pages.db that holds `page_count` pages.
   constexpr std::uint64_t file_bytes(std::uint64_t page_count) const {
     return page_count == 0 ? kFirstGroupOffset : page_offset(page_count) + page_bytes_;
+  }
+  /// Pages that a pages.db of this size holds as a whole, with their entries.
+  constexpr std::uint64_t pages_in(std::uint64_t file_bytes) const {
+    if (file_bytes <= kFirstGroupOffset) return 0;
+    const std::uint64_t groups = (file_bytes - kFirstGroupOffset) / group_bytes();
+    const std::uint64_t rest = (file_bytes - kFirstGroupOffset) % group_bytes();
+    const std::uint64_t in_rest = rest > kDirectoryBytes ? (rest - kDirectoryBytes) / page_bytes_ : 0;
+    return std::min(groups * kPagesPerGroup + in_rest, kMaxPageCount);
   }
 
  private:

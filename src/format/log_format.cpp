@@ -16,12 +16,12 @@ std::uint64_t checksum_of(const LogSlot& slot) {
   return base::checksum(base::bytes_of(slot, sizeof(slot.checksum)), kSlotSeed);
 }
 
+}  // namespace
+
 bool counters_possible(const Counters& c) {
   return c.page_count <= kMaxPageCount && c.high_water <= c.page_count && c.used_pages <= c.high_water &&
          c.memory_count <= c.used_pages;
 }
-
-}  // namespace
 
 void encode_log_slot(const LogSlot& slot, std::span<std::byte> block) {
   LogSlot sealed = slot;

@@ -32,6 +32,7 @@ struct Counters {
   friend bool operator==(const Counters&, const Counters&) = default;
 };
 static_assert(sizeof(Counters) == 40 && std::has_unique_object_representations_v<Counters>);
+bool counters_possible(const Counters& counters);
 
 /// A checkpoint record: where an epoch of the log begins. Lies within one sector.
 struct LogSlot {

@@ -25,6 +25,12 @@ void encode_superblock(const Superblock& superblock, std::span<std::byte> block)
   base::write_struct(block, 0, sealed);
 }
 
+bool says_whose_it_is(std::span<const std::byte> block) {
+  if (block.size() < sizeof(Superblock)) return false;
+  const auto superblock = base::read_struct<Superblock>(block);
+  return base::read_struct<std::uint64_t>(block) == kOriginalMagic || superblock.checksum == checksum_of(superblock);
+}
+
 Result<Superblock> decode_superblock(std::span<const std::byte> block, const std::string& path) {
   if (block.size() < sizeof(Superblock)) {
     return base::failf(ErrorCode::corruption,
@@ -37,21 +43,29 @@ Result<Superblock> decode_superblock(std::span<const std::byte> block, const std
                        "mentedb import --from mentedb-rs <its directory>",
                        path);
   }
+  const auto damaged = [&path] {
+    return base::failf(ErrorCode::corruption,
+                       "the superblock of {} is damaged; restore a backup, or run mentedb salvage", path);
+  };
+  // Only with what we write there would the checksum hold: then it is our file, and the field is damaged.
+  Superblock ours = superblock;
+  ours.magic = kPagesMagic;
+  ours.version = kFormatVersion;
+  const bool is_ours = superblock.checksum == checksum_of(ours);
   if (superblock.magic != kPagesMagic) {
+    if (is_ours) return damaged();
     return base::failf(ErrorCode::incompatible, "{} is not a MenteDB file; choose another directory", path);
   }
   if (superblock.version > kFormatVersion) {
+    if (is_ours) return damaged();
     return base::failf(ErrorCode::incompatible,
                        "{} has format version {}, this program reads up to {}; use a newer mentedb", path,
                        superblock.version, kFormatVersion);
   }
-  const bool sane = superblock.checksum == checksum_of(superblock) && superblock.version == kFormatVersion &&
-                    superblock.state >= StoreState::creating && superblock.state <= StoreState::copying &&
-                    is_valid_page_bytes(superblock.page_bytes) && superblock.reserved == 0;
-  if (!sane) {
-    return base::failf(ErrorCode::corruption,
-                       "the superblock of {} is damaged; restore a backup, or run mentedb salvage", path);
-  }
+  const bool sane = is_ours && superblock.version == kFormatVersion && superblock.state >= StoreState::creating &&
+                    superblock.state <= StoreState::copying && is_valid_page_bytes(superblock.page_bytes) &&
+                    superblock.reserved == 0;
+  if (!sane) return damaged();
   return superblock;
 }
 

@@ -16,7 +16,7 @@ inline constexpr std::uint64_t kPagesMagic = 0x7042'4465'746E'654D;     // "Ment
 inline constexpr std::uint64_t kOriginalMagic = 0x4D45'4E54'4544'4231;  // pages.db of the Rust engine
 
 enum class StoreState : std::uint32_t {
-  creating = 1,  ///< nothing was ever committed; open() starts over
+  creating = 1,  ///< without a log slot of this store nothing was ever committed; open() starts over
   created = 2,
   copying = 3,  ///< the destination of an unfinished backup
 };
@@ -37,6 +37,8 @@ static_assert(sizeof(Superblock) == 72 && std::has_unique_object_representations
 
 /// Writes a whole block.
 void encode_superblock(const Superblock& superblock, std::span<std::byte> block);
+/// Magic and version can be believed: the checksum holds, or it is the beginning of the Rust engine's pages.db.
+bool says_whose_it_is(std::span<const std::byte> block);
 /// @errors `incompatible` (another program's file, the original engine's, a newer format), `corruption`.
 /// `path` is for the message.
 Result<Superblock> decode_superblock(std::span<const std::byte> block, const std::string& path);

@@ -166,6 +166,16 @@ Result<std::uint64_t> IdIndex::unused_number() {
 }
 
 Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_count) {
+  auto rebuilt = make_table(page_count, memory_count);
+  // A file that is not there says nothing about the memory that the caller asks for.
+  if (!rebuilt && rebuilt.error().os_error != 0 &&
+      (rebuilt.error().code == ErrorCode::not_found || rebuilt.error().code == ErrorCode::invalid_argument)) {
+    rebuilt.error().code = ErrorCode::io_error;
+  }
+  return rebuilt;
+}
+
+Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_count) {
   const std::lock_guard guard(mutex_);
   const std::uint64_t slot_count = slots_for(memory_count);
   std::uint64_t used = 0;
@@ -285,6 +295,15 @@ Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
   return base::fail(ErrorCode::capacity_exceeded, "the id index is full; run: mentedb recover");
 }
 
+// Redo takes away the slot of a memory that has left its page. The page may be a newer memory's by now, and when the
+// fingerprints collide, that memory's slot is the same word.
+Result<bool> IdIndex::belongs_to_another(const MemoryId& id, std::uint64_t page) {
+  if (!pool_.contains(page)) return false;
+  MENTEDB_TRY_ASSIGN(const auto entry, pool_.read_entry(page));
+  return entry && format::is_memory(entry->type) && entry->id != id.bytes &&
+         hash(MemoryId{entry->id}).fingerprint == hash(id).fingerprint;
+}
+
 Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
   MENTEDB_TRY_ASSIGN(const Table* const table, current());
   const format::IdHash hashed = hash(id);
@@ -293,6 +312,8 @@ Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
     const std::uint64_t slot = table->load(hashed.start + i);
     if (slot == format::kEmptySlot) return false;
     if (slot != wanted) continue;
+    MENTEDB_TRY_ASSIGN(const bool others, belongs_to_another(id, page));
+    if (others) return false;
     MENTEDB_TRY(const_cast<Table&>(*table).store(hashed.start + i, format::kTombstoneSlot));
     return true;
   }

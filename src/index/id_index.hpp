@@ -119,9 +119,11 @@ class IdIndex {
   std::uint64_t used();
 
  private:
+  Result<void> make_table(std::uint64_t page_count, std::uint64_t memory_count);
   Result<std::unique_ptr<Table>> map_table(std::uint64_t number);
   Result<std::vector<std::uint64_t>> build(std::uint64_t slot_count, std::uint64_t page_count, std::uint64_t& used);
   Result<std::uint64_t> unused_number();
+  Result<bool> belongs_to_another(const MemoryId& id, std::uint64_t page);
   const Table* adopt(std::unique_ptr<Table> table);
 
   vfs::Directory& directory_;

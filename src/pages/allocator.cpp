@@ -37,7 +37,7 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
 Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, std::uint64_t budget,
                                                          const Counters& counters, const TakenRuns& taken) {
   // What the open batch made the file grow by is not published yet, and nothing in it was freed.
-  const std::uint64_t last_page = std::min(counters.high_water, words_.page_count());
+  const std::uint64_t last_page = std::min(counters.high_water, pool_.page_count());
   if (last_page == 0) return std::nullopt;
   EntryReader entries(pool_, last_page);
   std::uint64_t page = words_.cursor();

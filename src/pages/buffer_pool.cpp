@@ -49,15 +49,23 @@ Result<BufferPool::Group*> BufferPool::map_group(std::uint64_t number) {
   return created.release();
 }
 
-std::uint64_t BufferPool::readable_bytes(std::uint64_t number) const {
-  const std::uint64_t pages = words_.page_count();
-  const std::uint64_t first = Geometry::first_page_of(number);
-  if (pages < first) return 0;
-  const std::uint64_t in_group = std::min(pages - first + 1, format::kPagesPerGroup);
-  return format::kDirectoryBytes + in_group * geometry_.page_bytes();
+std::uint64_t BufferPool::page_count() const {
+  const std::uint64_t published = words_.page_count();
+  if (published <= pages_in_file_.load(std::memory_order_relaxed)) [[likely]]
+    return published;
+  const auto size = file_.size_bytes();
+  if (!size) return published;  // no reason to call memories missing
+  pages_in_file_ = geometry_.pages_in(*size);
+  return std::min(published, pages_in_file_.load());
 }
 
-Result<void> BufferPool::populate(Group& group, std::uint64_t number, std::uint64_t offset, std::uint64_t length) {
+std::uint64_t BufferPool::pages_in_group(std::uint64_t number) const {
+  const std::uint64_t pages = page_count();
+  const std::uint64_t first = Geometry::first_page_of(number);
+  return pages < first ? 0 : std::min(pages - first + 1, format::kPagesPerGroup);
+}
+
+Result<void> BufferPool::populate(Group& group, std::uint64_t pages, std::uint64_t offset, std::uint64_t length) {
   for (std::uint64_t stretch = offset / kStretchBytes; stretch * kStretchBytes < offset + length; ++stretch) {
     const std::uint64_t begin = stretch * kStretchBytes;
     const std::uint64_t needed = std::min<std::uint64_t>(offset + length - begin, kStretchBytes);
@@ -67,8 +75,9 @@ Result<void> BufferPool::populate(Group& group, std::uint64_t number, std::uint6
     // As much as the file has, so that growth costs one call a stretch and not one a page. Never the holes behind the
     // entries in use: on tmpfs touching a hole takes space, and on a full one it fails.
     static_assert(format::kDirectoryBytes % kStretchBytes == 0);
-    const std::uint64_t in_group = (readable_bytes(number) - format::kDirectoryBytes) / geometry_.page_bytes();
-    const std::uint64_t end = begin < format::kDirectoryBytes ? in_group * format::kEntryBytes : readable_bytes(number);
+    const std::uint64_t end = begin < format::kDirectoryBytes
+                                  ? pages * format::kEntryBytes
+                                  : format::kDirectoryBytes + pages * geometry_.page_bytes();
     const std::uint64_t most = std::min<std::uint64_t>(end - begin, kStretchBytes);
     MENTEDB_TRY(group.mapping->populate(begin, most));
     done.store(static_cast<std::uint32_t>(most), std::memory_order_relaxed);
@@ -77,9 +86,17 @@ Result<void> BufferPool::populate(Group& group, std::uint64_t number, std::uint6
 }
 
 Result<void> BufferPool::copy(std::uint64_t number, std::uint64_t offset, std::span<std::byte> out) {
+  const std::uint64_t pages = pages_in_group(number);
+  const std::uint64_t end = offset < format::kDirectoryBytes ? pages * format::kEntryBytes
+                                                             : format::kDirectoryBytes + pages * geometry_.page_bytes();
+  if (pages == 0 || offset > end || out.size() > end - offset) {
+    return base::failf(ErrorCode::corruption,
+                       "{} has fewer pages than its log or its shared words say; run mentedb verify, then mentedb "
+                       "recover",
+                       file_.path());
+  }
   MENTEDB_TRY_ASSIGN(Group* const from, group(number));
-  MENTEDB_ASSERT(offset + out.size() <= readable_bytes(number));
-  MENTEDB_TRY(populate(*from, number, offset, out.size()));
+  MENTEDB_TRY(populate(*from, pages, offset, out.size()));
   from->mapping->copy(offset, out);
   return {};
 }
@@ -108,7 +125,7 @@ Result<std::optional<RunCopy>> BufferPool::read_run(std::uint64_t page, base::Al
   buffer.reserve(page_bytes);
   MENTEDB_TRY(copy(group, offset, buffer.first(page_bytes)));
   const auto header = format::parse_run_header(buffer.first(page_bytes), page, page_bytes);
-  if (!header || page + header->run_pages - 1 > words_.page_count()) return std::nullopt;
+  if (!header || page + header->run_pages - 1 > page_count()) return std::nullopt;
   const std::size_t total = sizeof(format::RunHeader) + header->payload_bytes;
   if (total > page_bytes) {
     if (total > buffer.size_bytes()) buffer.reserve(total);
@@ -133,14 +150,16 @@ Result<bool> BufferPool::slack_is_zero(const format::RunHeader& header, base::Al
 
 BufferPool::Residency BufferPool::residency() const {
   Residency sum;
-  for (std::uint64_t number = 0; readable_bytes(number) != 0; ++number) {
+  for (std::uint64_t number = 0;; ++number) {
+    const std::uint64_t pages = pages_in_group(number);
+    if (pages == 0) return sum;
+    const std::uint64_t bytes = format::kDirectoryBytes + pages * geometry_.page_bytes();
     const Segment* segment = segments_[number / kGroupsPerSegment].load(std::memory_order_acquire);
     const Group* group = segment == nullptr ? nullptr : (*segment)[number % kGroupsPerSegment].load();
     if (group == nullptr) continue;
-    sum.mapped_bytes += readable_bytes(number);
-    sum.resident_bytes += group->mapping->resident_bytes(readable_bytes(number));
+    sum.mapped_bytes += bytes;
+    sum.resident_bytes += group->mapping->resident_bytes(bytes);
   }
-  return sum;
 }
 
 }  // namespace mentedb::pages

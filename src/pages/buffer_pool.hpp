@@ -50,7 +50,10 @@ class BufferPool {
   /// Undecoded entries of consecutive pages of one group.
   Result<void> read_entries(std::uint64_t first_page, std::span<std::byte> out);
 
-  bool contains(std::uint64_t page) const { return page != 0 && page <= words_.page_count(); }
+  /// Pages that may be read: what the shared words say, and never more than the file has, whatever they say (I10).
+  /// Makes a system call only when the file may have grown.
+  std::uint64_t page_count() const;
+  bool contains(std::uint64_t page) const { return page != 0 && page <= page_count(); }
   const format::Geometry& geometry() const { return geometry_; }
   std::uint64_t seed() const { return seed_; }
 
@@ -72,14 +75,15 @@ class BufferPool {
   Result<Group*> group(std::uint64_t number);
   Result<Group*> map_group(std::uint64_t number);
   Result<void> copy(std::uint64_t group, std::uint64_t offset, std::span<std::byte> out);
-  Result<void> populate(Group& group, std::uint64_t number, std::uint64_t offset, std::uint64_t length);
-  /// Bytes of the group that exist in the file.
-  std::uint64_t readable_bytes(std::uint64_t number) const;
+  /// `pages`: of the group, may be read.
+  Result<void> populate(Group& group, std::uint64_t pages, std::uint64_t offset, std::uint64_t length);
+  std::uint64_t pages_in_group(std::uint64_t number) const;
 
   vfs::File& file_;
   const SharedWords& words_;
   format::Geometry geometry_;
   std::uint64_t seed_;
+  mutable std::atomic<std::uint64_t> pages_in_file_{0};  ///< as far as this pool has looked; files never shrink
   std::array<std::atomic<Segment*>, kGroupsPerSegment> segments_{};
   std::mutex mapping_mutex_;
 };

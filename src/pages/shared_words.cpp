@@ -13,10 +13,10 @@ namespace {
 // different cache lines.
 constexpr std::size_t kHintCheck = 0;
 constexpr std::size_t kHint = 8;
-constexpr std::size_t kCommitted = 128;
+constexpr std::size_t kCommitted = SharedWords::kCommittedOffset;
 constexpr std::size_t kIndexNumber = 136;
-constexpr std::size_t kPageCount = 144;
-constexpr std::size_t kReuseHorizon = 152;
+constexpr std::size_t kPageCount = SharedWords::kPageCountOffset;
+constexpr std::size_t kReuseHorizon = SharedWords::kReuseHorizonOffset;
 constexpr std::size_t kPoisonGeneration = 192;
 constexpr std::size_t kSyncPending = 200;
 constexpr std::size_t kCursor = 208;
@@ -24,8 +24,7 @@ constexpr std::size_t kReleased = 256;
 constexpr std::size_t kLockWaiting = 264;
 constexpr std::size_t kCommitWaiting = 272;
 constexpr std::size_t kSelfTest = 320;
-constexpr std::size_t kGroupLsns = 2048;
-constexpr std::size_t kGroupLsnCount = 256;
+constexpr std::size_t kGroupLsns = SharedWords::kGroupLsnsOffset;
 
 using HintWords = std::array<std::uint64_t, 9>;
 static_assert(sizeof(wal::Tail) == sizeof(HintWords));
@@ -44,7 +43,11 @@ std::optional<wal::Tail> SharedWords::hint() const {
   HintWords words{};
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = mapping_->load(kHint + 8 * i);
   if (mapping_->load(kHintCheck) != hint_check(words)) return std::nullopt;
-  return std::bit_cast<wal::Tail>(words);
+  const auto tail = std::bit_cast<wal::Tail>(words);
+  const bool possible = tail.epoch != 0 && tail.next_lsn != 0 && tail.offset >= format::kLogStart &&
+                        tail.offset % base::kBlockBytes == 0 && format::counters_possible(tail.counters);
+  if (!possible) return std::nullopt;
+  return tail;
 }
 
 void SharedWords::invalidate_hint() { mapping_->store(kHintCheck, 0); }
@@ -52,7 +55,7 @@ void SharedWords::invalidate_hint() { mapping_->store(kHintCheck, 0); }
 void SharedWords::publish_hint(const wal::Tail& tail) {
   const auto words = std::bit_cast<HintWords>(tail);
   for (std::size_t i = 0; i < words.size(); ++i) mapping_->store(kHint + 8 * i, words[i]);
-  mapping_->store(kHintCheck, hint_check(words));
+  mapping_->store(kHintCheck, hint_check(words));  // R9: last, and over all of them
 }
 
 std::uint64_t SharedWords::committed_lsn() const {

@@ -79,6 +79,13 @@ class SharedWords {
   /// For an engine that may not write: what its own walk found, while the words on disk are older.
   void set_floor(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon);
 
+  static constexpr std::size_t kGroupLsnCount = 256;
+  /// Where words lie in the block, for those who name damage.
+  static constexpr std::size_t kCommittedOffset = 128;
+  static constexpr std::size_t kPageCountOffset = 144;
+  static constexpr std::size_t kReuseHorizonOffset = 152;
+  static constexpr std::size_t kGroupLsnsOffset = 2048;
+
  private:
   static constexpr std::size_t kHintWords = 9;
   std::uint64_t hint_check(const std::array<std::uint64_t, kHintWords>& words) const;

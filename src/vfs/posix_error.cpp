@@ -14,7 +14,7 @@ struct Meaning {
 };
 
 constexpr Meaning kMeanings[] = {
-    {ENOENT, ErrorCode::not_found, ""},
+    {ENOENT, ErrorCode::not_found, "check the path; if it was there before, somebody removed it"},
     {EEXIST, ErrorCode::already_exists, "choose another name or remove it first"},
     {ENOTDIR, ErrorCode::invalid_argument, "give the path of a directory"},
     {EISDIR, ErrorCode::invalid_argument, "a regular file is expected there"},
@@ -24,11 +24,13 @@ constexpr Meaning kMeanings[] = {
     {EDQUOT, ErrorCode::no_space, "the disk quota is used up: free some space and try again"},
     {EFBIG, ErrorCode::no_space, "the file would pass the file size limit (ulimit -f or the file system's)"},
     {EACCES, ErrorCode::permission_denied, "check who owns it and its permissions"},
-    {EPERM, ErrorCode::permission_denied, "check who owns it and its permissions"},
+    {EPERM, ErrorCode::permission_denied, "check who owns it, its permissions and attributes (lsattr)"},
     {EROFS, ErrorCode::read_only, "the file system is read-only: open with read_only"},
-    {ENOMEM, ErrorCode::out_of_memory, ""},
+    {ENOMEM, ErrorCode::out_of_memory, "free some memory and try again"},
     {EMFILE, ErrorCode::io_error, "this process has too many open files (ulimit -n)"},
-    {ENFILE, ErrorCode::io_error, "the system has too many open files"},
+    {ENFILE, ErrorCode::io_error, "the system has too many open files (sysctl fs.file-max)"},
+    {ENOLCK, ErrorCode::io_error, "the system has no more file locks, or the file system takes none"},
+    {ESTALE, ErrorCode::io_error, "the file was removed on its server: open the store again"},
     {EIO, ErrorCode::io_error, "the device reported an error: check the disk and the kernel's log"},
 };
 
@@ -36,15 +38,14 @@ constexpr Meaning kMeanings[] = {
 
 std::unexpected<Error> errno_error(int error, std::string_view action, std::string_view path) {
   ErrorCode code = ErrorCode::io_error;
-  std::string_view remedy;
+  std::string_view remedy = "look into the kernel's log, then try again";
   for (const Meaning& meaning : kMeanings) {
     if (meaning.error != error) continue;
     code = meaning.code;
     remedy = meaning.remedy;
   }
-  std::string message = fmt::format("cannot {} {}: {}", action, path, std::generic_category().message(error));
-  if (!remedy.empty()) message += fmt::format("; {}", remedy);
-  return base::fail(code, std::move(message), error);
+  return base::fail(
+      code, fmt::format("cannot {} {}: {}; {}", action, path, std::generic_category().message(error), remedy), error);
 }
 
 }  // namespace mentedb::vfs

@@ -106,9 +106,10 @@ Result<void> PosixFile::allocate_by_writing(std::uint64_t offset, std::uint64_t 
 void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
 void PosixFile::remember_lock() {
-  if (std::exchange(lock_registered_, true)) return;
+  if (lock_registered_) return;
   lock_owner_ = process_token();
   register_lock_descriptor(descriptor_);
+  lock_registered_ = true;  // not before: registering allocates, and may be done again
 }
 
 Result<bool> PosixFile::try_lock() {
@@ -154,7 +155,12 @@ Result<std::unique_ptr<Mapping>> PosixFile::map(std::uint64_t offset, std::size_
                     static_cast<off_t>(offset));
   if (data == MAP_FAILED) return errno_error(errno, "map", path_);
   madvise(data, length, MADV_DONTDUMP);  // memories do not belong into core files
-  return std::make_unique<PosixMapping>(static_cast<std::byte*>(data), length, writable, path_);
+  try {
+    return std::make_unique<PosixMapping>(static_cast<std::byte*>(data), length, writable, path_);
+  } catch (...) {
+    munmap(data, length);
+    throw;
+  }
 }
 
 }  // namespace mentedb::vfs

@@ -61,8 +61,9 @@ bool PosixMapping::advise(std::size_t offset, std::size_t length, int advice) co
   MENTEDB_ASSERT(offset <= size_bytes() && length <= size_bytes() - offset);
   const std::size_t begin = offset / kPageBytes * kPageBytes;
   const std::size_t end = offset + length;
-  while (madvise(data_ + begin, end - begin, advice) != 0) {
-    if (errno == EINTR || errno == EAGAIN) continue;
+  for (int attempt = 1; madvise(data_ + begin, end - begin, advice) != 0; ++attempt) {
+    constexpr int kMostAttempts = 1'000;  // EAGAIN says that the kernel is short of something; not for ever
+    if (errno == EINTR || (errno == EAGAIN && attempt < kMostAttempts)) continue;
     return errno == EINVAL;  // Linux before 5.14 has no such check: what cannot be read or written is then SIGBUS
   }
   return true;

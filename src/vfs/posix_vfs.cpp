@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -16,7 +16,8 @@
 
 #include <mentedb/ids.hpp>
 
-#include "base/assert.hpp"
+#include "base/random.hpp"
+#include "vfs/descriptor.hpp"
 #include "vfs/filesystem_kind.hpp"
 #include "vfs/fork_guard.hpp"
 #include "vfs/posix_error.hpp"
@@ -35,12 +36,19 @@ int above_standard_streams(int descriptor) {
   return moved;
 }
 
-int open_at(int directory, const char* name, int flags, mode_t mode = 0) {
+Descriptor open_at(int directory, const char* name, int flags, mode_t mode = 0) {
   int descriptor = -1;
   do {
     descriptor = ::openat(directory, name, flags | O_CLOEXEC, mode);
   } while (descriptor < 0 && errno == EINTR);
-  return above_standard_streams(descriptor);
+  return Descriptor(above_standard_streams(descriptor));
+}
+
+std::unexpected<Error> writable_by_everybody(std::string_view path) {
+  return base::failf(ErrorCode::permission_denied,
+                     "{} can be written by everybody, so its memories could be changed by anyone; "
+                     "run: chmod o-w '{}', or choose a directory of your own",
+                     path, path);
 }
 
 // Copy-on-write file systems (btrfs) overwrite this file in place: then a write to space that the file has needs no new
@@ -55,8 +63,8 @@ void turn_off_copy_on_write(int descriptor) {
 
 class PosixDirectory final : public Directory {
  public:
-  PosixDirectory(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
-  ~PosixDirectory() override { ::close(descriptor_); }
+  PosixDirectory(Descriptor descriptor, std::string path)
+      : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
 
   const std::string& path() const override { return path_; }
   Result<std::unique_ptr<File>> open(std::string_view name, OpenMode mode, bool direct) override;
@@ -65,11 +73,12 @@ class PosixDirectory final : public Directory {
   Result<void> sync() override;
   Result<std::vector<std::string>> list() const override;
   std::optional<std::string> unsupported_reason() const override;
+  std::vector<std::string> access_warnings(std::span<const std::string> names) const override;
 
  private:
   std::string path_of(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
 
-  int descriptor_;
+  Descriptor descriptor_;
   std::string path_;
 };
 
@@ -78,84 +87,121 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   const std::string path = path_of(name);
   // O_NONBLOCK: a fifo put there must not hang the opener; it has no effect on regular files.
   int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
-  int descriptor = -1;
+  Descriptor descriptor;
   if (mode == OpenMode::create) {
-    descriptor = open_at(descriptor_, file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
-    if (descriptor >= 0) {
-      fchmod(descriptor, 0600);  // whatever the umask took away
-      turn_off_copy_on_write(descriptor);
+    descriptor = open_at(descriptor_.get(), file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
+    if (!descriptor && errno != EEXIST) return errno_error(errno, "create", path);
+    if (descriptor) {
+      fchmod(descriptor.get(), 0600);  // whatever the umask took away
+      turn_off_copy_on_write(descriptor.get());
     }
-    if (descriptor < 0 && errno != EEXIST) return errno_error(errno, "create", path);
-    if (descriptor >= 0 && direct) {
-      ::close(descriptor);  // opened again below, with O_DIRECT where it is taken
-      descriptor = -1;
-    }
+    if (direct) descriptor = Descriptor();  // opened again below, with O_DIRECT where it is taken
   }
   bool is_direct = false;
-  if (descriptor < 0 && direct) {
-    descriptor = open_at(descriptor_, file_name.c_str(), flags | O_DIRECT);
-    is_direct = descriptor >= 0;
-    if (descriptor < 0 && errno != EINVAL) return errno_error(errno, "open", path);
+  if (!descriptor && direct) {
+    descriptor = open_at(descriptor_.get(), file_name.c_str(), flags | O_DIRECT);
+    is_direct = static_cast<bool>(descriptor);
+    if (!descriptor && errno != EINVAL) return errno_error(errno, "open", path);
   }
-  if (descriptor < 0) descriptor = open_at(descriptor_, file_name.c_str(), flags);
-  if (descriptor < 0) return errno_error(errno, "open", path);
+  if (!descriptor) descriptor = open_at(descriptor_.get(), file_name.c_str(), flags);
+  if (!descriptor) return errno_error(errno, "open", path);
   struct stat status{};
-  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(descriptor);
+  if (fstat(descriptor.get(), &status) != 0) return errno_error(errno, "look at", path);
+  if (!S_ISREG(status.st_mode)) {
     return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it or choose another directory",
                        path);
   }
-  return std::make_unique<PosixFile>(descriptor, path, is_direct);
+  if ((status.st_mode & S_IWOTH) != 0) return writable_by_everybody(path);
+  auto file = std::make_unique<PosixFile>(descriptor.get(), path, is_direct);
+  descriptor.release();
+  return file;
 }
 
 Result<FileId> PosixDirectory::id_of(std::string_view name) const {
   struct stat status{};
   const std::string path = path_of(name);
-  if (stat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
+  if (lstat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
   return FileId{status.st_dev, status.st_ino};
 }
 
 Result<void> PosixDirectory::remove(std::string_view name) {
   const std::string file_name(name);
-  if (unlinkat(descriptor_, file_name.c_str(), 0) != 0) return errno_error(errno, "remove", path_of(name));
+  if (unlinkat(descriptor_.get(), file_name.c_str(), 0) != 0) return errno_error(errno, "remove", path_of(name));
   return {};
 }
 
 Result<void> PosixDirectory::sync() {
-  if (fsync(descriptor_) != 0) return errno_error(errno, "sync", path_);
+  if (fsync(descriptor_.get()) != 0) return errno_error(errno, "sync", path_);
   return {};
 }
 
 Result<std::vector<std::string>> PosixDirectory::list() const {
-  const int copy = open_at(descriptor_, ".", O_RDONLY | O_DIRECTORY);
-  DIR* stream = copy < 0 ? nullptr : fdopendir(copy);
-  if (stream == nullptr) {
-    const int error = errno;
-    if (copy >= 0) ::close(copy);
-    return errno_error(error, "list", path_);
-  }
+  struct Close {
+    void operator()(DIR* stream) const { closedir(stream); }
+  };
+  Descriptor copy = open_at(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY);
+  const std::unique_ptr<DIR, Close> stream(copy ? fdopendir(copy.get()) : nullptr);
+  if (!stream) return errno_error(errno, "list", path_);
+  copy.release();
   std::vector<std::string> names;
   errno = 0;
-  while (const dirent* entry = readdir(stream)) {
+  while (const dirent* entry = readdir(stream.get())) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
   }
-  const int error = errno;
-  closedir(stream);
-  if (error != 0) return errno_error(error, "list", path_);
+  if (errno != 0) return errno_error(errno, "list", path_);
   return names;
 }
 
 std::optional<std::string> PosixDirectory::unsupported_reason() const {
   struct statfs status{};
-  if (fstatfs(descriptor_, &status) != 0) return std::nullopt;
+  if (fstatfs(descriptor_.get(), &status) != 0) return std::nullopt;
   return unsupported_filesystem_reason(static_cast<std::uint32_t>(status.f_type));
+}
+
+// Not refused, since it may be meant: a group of one user is the default on some systems, and root looks after the
+// stores of others.
+std::vector<std::string> PosixDirectory::access_warnings(std::span<const std::string> names) const {
+  std::vector<std::string> warnings;
+  struct stat directory{};
+  if (fstat(descriptor_.get(), &directory) != 0) return warnings;
+  const uid_t user = geteuid();
+  if (directory.st_uid != user && user != 0) {
+    warnings.push_back(
+        fmt::format("{} belongs to user {}, who can replace its files; keep memories in your own directory", path_,
+                    directory.st_uid));
+  }
+  const auto check_group = [&](const struct stat& status, const std::string& path) {
+    if ((status.st_mode & S_IWGRP) == 0) return;
+    warnings.push_back(fmt::format("{} can be written by group {}; unless that is meant, run: chmod g-w '{}'", path,
+                                   status.st_gid, path));
+  };
+  check_group(directory, path_);
+  for (const std::string& name : names) {
+    const std::string path = path_of(name);
+    struct stat status{};
+    if (fstatat(descriptor_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    check_group(status, path);
+    if (status.st_uid != directory.st_uid && status.st_uid != 0) {
+      warnings.push_back(fmt::format("{} belongs to user {}, the directory to user {}; make them the same with chown",
+                                     path, status.st_uid, directory.st_uid));
+    }
+    if (status.st_nlink > 1) {
+      warnings.push_back(fmt::format(
+          "{} has {} names (hard links), and whoever writes to another one changes the store; use mentedb backup for a "
+          "copy",
+          path, status.st_nlink));
+    }
+  }
+  return warnings;
 }
 
 class PosixVfs final : public Vfs {
  public:
   Result<std::unique_ptr<Directory>> open_directory(const std::filesystem::path& path, bool create) override;
   Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) override;
+  Result<void> remove_directory(const std::filesystem::path& path) override;
   std::chrono::microseconds now() const override {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
   }
@@ -174,12 +220,9 @@ Result<std::filesystem::path> absolute_path(const std::filesystem::path& path) {
 }
 
 Result<void> sync_directory(const std::filesystem::path& path) {
-  const int descriptor = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
-  if (descriptor < 0) return errno_error(errno, "open", path.string());
-  const int failed = fsync(descriptor);
-  const int error = errno;
-  ::close(descriptor);
-  if (failed != 0) return errno_error(error, "sync", path.string());
+  const Descriptor descriptor = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
+  if (!descriptor) return errno_error(errno, "open", path.string());
+  if (fsync(descriptor.get()) != 0) return errno_error(errno, "sync", path.string());
   return {};
 }
 
@@ -190,7 +233,9 @@ Result<void> make_directory(const std::filesystem::path& path, bool& made) {
     if (errno == EEXIST) return {};
     return errno_error(errno, "create", path.string());
   }
-  if (chmod(path.c_str(), 0700) != 0) return errno_error(errno, "create", path.string());
+  // Whatever the umask took away; never through a link that somebody has put there meanwhile.
+  if (fchmodat(AT_FDCWD, path.c_str(), 0700, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno_error(errno, "create", path.string());
   return sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
 }
 
@@ -205,53 +250,62 @@ Result<void> make_directories(const std::filesystem::path& path) {
 Result<std::unique_ptr<Directory>> PosixVfs::open_directory(const std::filesystem::path& path, bool create) {
   MENTEDB_TRY_ASSIGN(const std::filesystem::path full, absolute_path(path));
   if (create) MENTEDB_TRY(make_directories(full));
-  const int descriptor = open_at(AT_FDCWD, full.c_str(), O_RDONLY | O_DIRECTORY);
-  if (descriptor < 0) return errno_error(errno, "open the directory", full.string());
-  auto directory = std::make_unique<PosixDirectory>(descriptor, full.string());
+  Descriptor descriptor = open_at(AT_FDCWD, full.c_str(), O_RDONLY | O_DIRECTORY);
+  if (!descriptor) return errno_error(errno, "open the directory", full.string());
   struct stat status{};
-  if (fstat(descriptor, &status) != 0) return errno_error(errno, "look at", full.string());
-  if ((status.st_mode & S_IWOTH) != 0) {
-    return base::failf(ErrorCode::permission_denied,
-                       "{} can be written by everybody, so its memories could be changed by anyone; "
-                       "run: chmod o-w '{}', or choose a directory of your own",
-                       full.string(), full.string());
-  }
-  return directory;
+  if (fstat(descriptor.get(), &status) != 0) return errno_error(errno, "look at", full.string());
+  if ((status.st_mode & S_IWOTH) != 0) return writable_by_everybody(full.string());
+  return std::make_unique<PosixDirectory>(std::move(descriptor), full.string());
 }
 
 Result<std::unique_ptr<Directory>> PosixVfs::create_directory(const std::filesystem::path& path) {
   MENTEDB_TRY_ASSIGN(const std::filesystem::path full, absolute_path(path));
   if (full.has_parent_path()) MENTEDB_TRY(make_directories(full.parent_path()));
-  bool made = false;
-  MENTEDB_TRY(make_directory(full, made));
-  if (!made) {
+  // Whatever fails, also an allocation: the next attempt must not find it.
+  struct RemoveUnlessKept {
+    const std::filesystem::path& path;
+    bool made = false;
+    ~RemoveUnlessKept() {
+      if (made) rmdir(path.c_str());
+    }
+  };
+  RemoveUnlessKept created{.path = full};
+  MENTEDB_TRY(make_directory(full, created.made));
+  if (!created.made) {
     return base::fail(ErrorCode::already_exists,
                       fmt::format("{} exists already; choose another name or remove it first", full.string()), EEXIST);
   }
-  return open_directory(full, false);
+  auto opened = open_directory(full, false);
+  created.made = !opened;
+  return opened;
 }
 
-void PosixVfs::random_bytes(std::span<std::byte> out) {
-  constexpr std::size_t kMost = 256;  // getentropy(3) gives no more at once, and then cannot fail
-  while (!out.empty()) {
-    const std::size_t n = std::min(out.size(), kMost);
-    MENTEDB_ASSERT(getentropy(out.data(), n) == 0);
-    out = out.subspan(n);
-  }
+Result<void> PosixVfs::remove_directory(const std::filesystem::path& path) {
+  if (rmdir(path.c_str()) != 0) return errno_error(errno, "remove", path.string());
+  return {};
 }
+
+void PosixVfs::random_bytes(std::span<std::byte> out) { base::fill_random(out); }
 
 std::array<std::uint8_t, 16> PosixVfs::boot_id() const {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string text;
-  std::getline(file, text);
-  const Result<UuidBytes> id = parse_uuid(text);
+  // Without a stream: those swallow a failed allocation, and then the boot would look unknown.
+  const Descriptor file = open_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY);
+  std::array<char, 36> text{};
+  ssize_t got = 0;
+  do {
+    got = file ? ::read(file.get(), text.data(), text.size()) : 0;
+  } while (got < 0 && errno == EINTR);
+  if (got != static_cast<ssize_t>(text.size())) return {};
+  const Result<UuidBytes> id = parse_uuid({text.data(), text.size()});
   return id ? *id : UuidBytes{};
 }
 
 }  // namespace
 
 Vfs& posix_vfs() {
-  static PosixVfs* const instance = new PosixVfs;  // never destroyed: engines may outlive static destruction
+  // Never destroyed, since engines may outlive static destruction; in static memory, since nothing may be thrown here.
+  alignas(PosixVfs) static std::byte storage[sizeof(PosixVfs)];
+  static PosixVfs* const instance = new (storage) PosixVfs;
   return *instance;
 }
 

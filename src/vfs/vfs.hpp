@@ -130,9 +130,11 @@ class Directory {
   [[nodiscard]] virtual const std::string& path() const = 0;
   /// Opens a regular file of the directory; never follows a symbolic link. `direct` asks for I/O past the page cache
   /// and is ignored where the file system does not take it (see File::is_direct).
-  /// @errors `not_found`, `permission_denied`, `read_only`, `invalid_argument` (no regular file), `io_error`
+  /// @errors `not_found`, `permission_denied` (also a file that everybody may write), `read_only`, `invalid_argument`
+  /// (no regular file), `io_error`
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open(std::string_view name, OpenMode mode, bool direct) = 0;
-  /// The identity of the file that the directory's *path* leads to now. @errors `not_found`
+  /// The identity of the file that the directory's *path* leads to now; a symbolic link in its place is another file.
+  /// @errors `not_found`
   [[nodiscard]] virtual Result<FileId> id_of(std::string_view name) const = 0;
   [[nodiscard]] virtual Result<void> remove(std::string_view name) = 0;
   /// Makes created and removed names durable.
@@ -141,6 +143,8 @@ class Directory {
   /// A sentence why the kind of file system is known not to serve several machines or processes (network and
   /// host-shared ones), or nothing.
   [[nodiscard]] virtual std::optional<std::string> unsupported_reason() const = 0;
+  /// Who but its owner may change the directory or the named files in it: a sentence each, with the remedy.
+  [[nodiscard]] virtual std::vector<std::string> access_warnings(std::span<const std::string>) const { return {}; }
 };
 
 class Vfs {
@@ -151,11 +155,14 @@ class Vfs {
   Vfs& operator=(const Vfs&) = delete;
 
   /// Opens a directory. With `create` it is made when missing (mode 0700) and its name made durable.
-  /// @errors `not_found`, `invalid_argument` (no directory), `permission_denied`, `read_only`, `io_error`
+  /// @errors `not_found`, `invalid_argument` (no directory), `permission_denied` (also one that everybody may write),
+  /// `read_only`, `io_error`
   [[nodiscard]] virtual Result<std::unique_ptr<Directory>> open_directory(const std::filesystem::path& path,
                                                                           bool create) = 0;
   /// Makes a directory that must not exist. @errors `already_exists`, as above
   [[nodiscard]] virtual Result<std::unique_ptr<Directory>> create_directory(const std::filesystem::path& path) = 0;
+  /// Removes an empty directory.
+  [[nodiscard]] virtual Result<void> remove_directory(const std::filesystem::path& path) = 0;
   [[nodiscard]] virtual std::chrono::microseconds now() const = 0;  ///< monotonic
   virtual void sleep(std::chrono::microseconds time) = 0;
   virtual void random_bytes(std::span<std::byte> out) = 0;

@@ -93,10 +93,21 @@ Result<WalkEnd> Log::walk(const format::LogSlot& slot, const Visitor& visit) {
 
 Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogSlot& slot, const Tail& tail) {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+  // Batches do not overlap, so all of them together are no longer than the file. Only made-up headers claim more (in
+  // the payload of a raw page, say); without a bound each block could have the rest of the file read (I10). Short ones
+  // are always looked at.
+  constexpr std::uint64_t kShortBytes = 16 * base::kBlockBytes;
+  std::uint64_t claims_left = kClaimsPerFile * size;
   for (std::uint64_t offset = tail.offset; offset < size; offset += base::kBlockBytes) {
     MENTEDB_TRY_ASSIGN(auto bytes, read(offset, base::kBlockBytes));
     const auto header = format::parse_batch_header(bytes, offset);
     if (!header || header->first_lsn <= tail.next_lsn) continue;  // older epochs have lower LSNs
+    if (header->counters.page_count < tail.counters.page_count) continue;
+    if (header->bytes > size - offset) continue;
+    if (header->bytes > kShortBytes) {
+      if (header->bytes > claims_left) continue;
+      claims_left -= header->bytes;
+    }
     MENTEDB_TRY_ASSIGN(bytes, read(offset, header->bytes));
     if (bytes.size() == header->bytes && format::batch_verifies(bytes, slot.seed)) return offset;
   }
@@ -109,7 +120,7 @@ Result<void> Log::write_slot(const format::LogSlot& slot) {
   const auto block = buffer_.first(format::kLogSlotBytes);
   format::encode_log_slot(slot, block);
   MENTEDB_TRY(file_.write_at(slot.epoch % 2 * format::kLogSlotBytes, block));
-  return file_.sync();
+  return sync();
 }
 
 Result<void> Log::ensure_slot_durable(const format::LogSlot& slot) {
@@ -131,8 +142,21 @@ Result<void> Log::adopt(std::uint64_t offset, std::uint64_t bytes, std::uint64_t
 Result<void> Log::append(std::uint64_t offset, std::span<const std::byte> padded_batch) {
   buffered_bytes_ = 0;
   MENTEDB_TRY(file_.write_at(offset, padded_batch));
+  return sync();
+}
+
+Result<void> Log::erase_unwritten(std::uint64_t offset) {
+  buffer_.reserve(base::kBlockBytes);
+  buffered_bytes_ = 0;
+  const auto block = buffer_.first(base::kBlockBytes);
+  std::ranges::fill(block, std::byte{0});
+  MENTEDB_TRY(file_.write_at(offset, block));
+  return sync();
+}
+
+// Whatever the errno (a full disk, too): after a failed sync the bytes may be on the device or not.
+Result<void> Log::sync() {
   auto synced = file_.sync();
-  // Whatever the errno: after a failed sync the batch may be on the device or not.
   if (!synced) synced.error().code = ErrorCode::io_error;
   return synced;
 }

@@ -74,6 +74,9 @@ class Log {
   Result<void> adopt(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed);
   /// Writes one padded batch at the tail and syncs it. The durability of everything acknowledged hangs on this call.
   Result<void> append(std::uint64_t offset, std::span<const std::byte> padded_batch);
+  /// Makes sure that nothing of a batch whose write failed for want of space is ever taken for a batch: a short write
+  /// may have left all of its bytes but the padding.
+  Result<void> erase_unwritten(std::uint64_t offset);
   /// Begins the epoch of `next`: writes its slot and syncs it. The batches of the epoch before are gone.
   Result<void> reset(const format::LogSlot& next);
   /// Zeroes the other slot, which a power cut left torn, so that damage and history can be told apart.
@@ -93,7 +96,9 @@ class Log {
   Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length,
                                           std::uint64_t ahead = kReadAheadBytes);
   static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
+  static constexpr std::uint64_t kClaimsPerFile = 4;  ///< sizes of the file, for claims in `find_batch_behind`
   Result<void> write_slot(const format::LogSlot& slot);
+  Result<void> sync();
 
   vfs::File& file_;
   base::AlignedBuffer buffer_;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <map>
 #include <random>
@@ -93,6 +94,20 @@ TEST(RsStore, WhatACheckpointCoversIsNotReplayed) {
   builder.add_page(rs_memory(kB, "two"));
   builder.log_write(1, rs_memory(kA, "deleted since")).log_checkpoint().log_write(2, rs_memory(kB, "newer"));
   EXPECT_EQ(read(builder), (Found{{kB, "newer"}}));
+}
+
+// Each checkpoint entry visited every page written before it: minutes for a log of a few megabytes (I10).
+TEST(RsStore, ManyCheckpointsTakeNoLongerThanManyWrites) {
+  RsStoreBuilder builder;
+  for (std::uint64_t i = 1; i <= 40'000; ++i) builder.log_entry(1, i, "");
+  for (std::uint64_t i = 1; i <= 40'000; ++i) builder.log_checkpoint();
+  builder.log_entry(1, 7, "");
+  const auto begin = std::chrono::steady_clock::now();
+  const Log log = parse_log(std::as_bytes(std::span(builder.log())));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  EXPECT_EQ(log.entries, 80'001U);
+  EXPECT_FALSE(log.newest.at(6).after_checkpoint);
+  EXPECT_TRUE(log.newest.at(7).after_checkpoint);
 }
 
 TEST(RsStore, WhatACheckpointCoversHealsADamagedPage) {

@@ -57,6 +57,39 @@ TEST_F(Salvage, AMemoryWithoutItsDirectoryEntryIsSavedWithAWarning) {
   EXPECT_NE(text.find("may have been deleted"), std::string::npos) << text;
 }
 
+TEST_F(Salvage, WithoutOneOfTheFilesOrTheSuperblock) {
+  for (const char* content : {"one", "two", "three"}) stored(content);
+  std::filesystem::copy(store(), path("no log"));
+  std::filesystem::remove(path("no log") / "wal.log");
+  std::filesystem::copy(store(), path("no pages"));
+  std::filesystem::remove(path("no pages") / "pages.db");
+  wipe("pages.db", 0, 4'096);
+  for (const std::string from : {"memory", "no log", "no pages"}) {
+    const std::string text = ok({"--dir", from, "salvage", "from " + from});
+    EXPECT_NE(text.find("3 memories saved to from " + from + ", 0 lost"), std::string::npos) << text;
+    EXPECT_NE(text.find(from == "memory" ? "the superblock" : "is missing"), std::string::npos) << text;
+    EXPECT_EQ(ok({"--dir", "from " + from, "list", "--count"}), "3\n");
+    EXPECT_EQ(run({"--dir", from, "verify"}).status, 1);
+  }
+}
+
+TEST_F(Salvage, TellsProgramsWhatIsLost) {
+  for (const char* content : {"one", "two"}) stored(content);
+  const std::string id = stored("three");
+  ok({"checkpoint"});
+  wipe("pages.db", page_offset(3) + 80, 8);
+  const CommandResult result = run({"salvage", "rescued", "--json"});
+  EXPECT_EQ(result.status, 1);
+  const auto report = nlohmann::json::parse(result.out);
+  EXPECT_EQ(report["memories_saved"], 2);
+  EXPECT_EQ(report["destination"], "rescued");
+  ASSERT_EQ(report["lost"].size(), 1U) << report;
+  EXPECT_EQ(report["lost"][0]["file"], "pages.db");
+  EXPECT_EQ(report["lost"][0]["page"], 3);
+  EXPECT_EQ(report["lost"][0]["offset"], page_offset(3));
+  EXPECT_NE(report["lost"][0]["message"].get<std::string>().find(id), std::string::npos) << report;
+}
+
 TEST_F(Salvage, AnExistingDestinationIsRefused) {
   stored("one");
   ok({"salvage", "rescued"});

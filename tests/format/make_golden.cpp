@@ -43,6 +43,7 @@ class FixedVfs final : public vfs::Vfs {
   Result<std::unique_ptr<vfs::Directory>> create_directory(const fs::path& path) override {
     return posix_.create_directory(path);
   }
+  Result<void> remove_directory(const fs::path& path) override { return posix_.remove_directory(path); }
   std::chrono::microseconds now() const override { return posix_.now(); }
   void sleep(std::chrono::microseconds time) override { posix_.sleep(time); }
   void random_bytes(std::span<std::byte> out) override {

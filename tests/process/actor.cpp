@@ -23,10 +23,12 @@
 
 #include <fmt/format.h>
 
+#include <mentedb/inspect.hpp>
 #include <mentedb/storage_engine.hpp>
 
 #include "process/key_plan.hpp"
 #include "process/versioned_memory.hpp"
+#include "support/ledger.hpp"
 
 namespace mentedb::test {
 namespace {
@@ -575,6 +577,54 @@ void make_backups(StorageEngine engine, const std::filesystem::path& destination
   good(engine.close(), "close");
 }
 
+// Any number of these count up together.
+void advance(StorageEngine engine) {
+  while (stopping == 0) {
+    const std::uint64_t before = good(ledger_position(engine), "position");
+    const std::uint64_t now = good(advance_ledger(engine), "transact");
+    if (now <= before) bad(fmt::format("I4: {} was read, then counted up to {}", before, now));
+  }
+  good(engine.close(), "close");
+}
+
+// Each copy is the store of one moment between the beginning and the end of its backup, without anybody having repaired
+// it, and so is a copy of the copy.
+void back_up_ledger(StorageEngine engine, const std::filesystem::path& destination) {
+  const std::filesystem::path restored = destination.string() + ".restored";
+  for (std::uint64_t round = 0; stopping == 0; ++round) {
+    std::filesystem::remove_all(destination);
+    std::filesystem::remove_all(restored);
+    const std::uint64_t before = good(ledger_position(engine), "position");
+    good(engine.backup(destination), "backup");
+    const std::uint64_t after = good(ledger_position(engine), "position");
+    good(StorageEngine::restore(destination, restored), "restore");
+    for (const auto& copy : {destination, restored}) {
+      const auto report = good(verify_store(copy), "verify of the backup");
+      if (!report.problems.empty()) bad("the backup is damaged: " + report.problems.front().message);
+      StorageEngine opened = open_engine(copy);
+      if (const std::string wrong = what_is_wrong_with_ledger(opened); !wrong.empty()) bad("no moment: " + wrong);
+      const std::uint64_t moment = good(ledger_position(opened), "position of the backup");
+      if (moment < before || moment > after)
+        bad(fmt::format("a moment at {}, the backup ran from {} to {}", moment, before, after));
+      // It goes on as a store.
+      if (good(advance_ledger(opened), "transact") != moment + 1) bad("the copy does not go on");
+    }
+    say(fmt::format("round {} {} {}", round, before, after));
+  }
+}
+
+// verify of a store that others write to: whatever it finds is a false alarm.
+void verify_all_the_time(const std::filesystem::path& directory) {
+  for (std::uint64_t round = 0; stopping == 0; ++round) {
+    const auto report = good(verify_store(directory), "verify");
+    if (!report.problems.empty()) {
+      const Problem& problem = report.problems.front();
+      bad(fmt::format("false alarm: {} at {}: {}", problem.file, problem.offset, problem.message));
+    }
+    say(fmt::format("round {} {}", round, report.log_batches_checked));
+  }
+}
+
 // Writes as fast as it can from the word on; says how often it got the lock.
 void write_greedily(StorageEngine engine, std::uint64_t key) {
   good(engine.store_memory(versioned_memory(key, 1)), "store");
@@ -610,6 +660,9 @@ int run(const std::vector<std::string>& arguments) {
   if (role == "keeper") keep(open_engine(directory), number(2));
   if (role == "opener") open_and_close(directory, number(2));
   if (role == "backup") make_backups(open_engine(directory), arguments.at(2));
+  if (role == "ledger") advance(open_engine(directory, small_log));
+  if (role == "ledger_backup") back_up_ledger(open_engine(directory), arguments.at(2));
+  if (role == "verifier") verify_all_the_time(directory);
   if (role == "scanner") scan_all_the_time(open_engine(directory));
   if (role == "greedy") write_greedily(open_engine(directory), number(2));
   say("done");

@@ -174,6 +174,7 @@ TEST(KillPointOfGrowth, ScansGoOnWhileAnOpenerTakesTheGrowthBack) {
   ASSERT_NE(synced, calls.end());
   for (int round = 0; round < 3; ++round) {
     for (auto call = synced + 1; call != calls.end() && call->name != "fdatasync"; ++call) {
+      if (call->name == "madvise") continue;  // how many come before depends on who waits for the lock
       SCOPED_TRACE("killed as it entered " + call->text);
       const auto store = scratch / "store";
       ASSERT_TRUE(succeeded(StorageEngine::open(store)));
@@ -227,10 +228,11 @@ TEST_F(KillPointOfRecovery, AtEverySystemCall) {
   ASSERT_NO_FATAL_FAILURE(write_under(scratch_ / "recorded", trace_into(trace_)));
   auto calls = calls_between_marks(trace_);
   const auto sync = std::ranges::find(calls, "fdatasync", &SystemCall::name);
-  ASSERT_TRUE(sync != calls.end() && (sync + 1)->name == "pwrite64");
+  const auto write = std::ranges::find(sync, calls.end(), "pwrite64", &SystemCall::name);
+  ASSERT_TRUE(write != calls.end());
   // Killed right after the log was synced: the batch is durable and in no page.
   const auto interrupted = scratch_ / "interrupted";
-  ASSERT_NO_FATAL_FAILURE(write_under(interrupted, signal_at(*(sync + 1), "KILL", scratch_ / "unused")));
+  ASSERT_NO_FATAL_FAILURE(write_under(interrupted, signal_at(*write, "KILL", scratch_ / "unused")));
   const auto fresh_copy = [&](const std::string& name) {
     std::filesystem::copy(interrupted, scratch_ / name);
     return scratch_ / name;

@@ -153,7 +153,7 @@ class Storm {
   bool wait_for_progress(std::size_t i, std::uintmax_t bytes) {
     const auto begin = std::chrono::steady_clock::now();
     while (std::filesystem::file_size(output(i)) < actors_[i].bytes_at_start + bytes) {
-      if (milliseconds_since(begin) > std::chrono::seconds(20)) {
+      if (milliseconds_since(begin) > std::chrono::seconds(60)) {
         ADD_FAILURE() << name(i) << " makes no progress";
         return false;
       }

@@ -92,6 +92,7 @@ class AlteredVfs final : public vfs::Vfs {
   Result<std::unique_ptr<vfs::Directory>> create_directory(const std::filesystem::path& path) override {
     return wrap(real_.create_directory(path));
   }
+  Result<void> remove_directory(const std::filesystem::path& path) override { return real_.remove_directory(path); }
   std::chrono::microseconds now() const override { return real_.now(); }
   void sleep(std::chrono::microseconds time) override { real_.sleep(time); }
   void random_bytes(std::span<std::byte> out) override { real_.random_bytes(out); }

@@ -3,42 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 
 #include "base/assert.hpp"
+#include "vfs/posix_error.hpp"
 
 namespace mentedb::testing {
 namespace {
-
-ErrorCode code_of(int os_error) {
-  switch (os_error) {
-    case ENOSPC:
-    case EDQUOT:
-      return ErrorCode::no_space;
-    case EACCES:
-    case EPERM:
-      return ErrorCode::permission_denied;
-    case EROFS:
-      return ErrorCode::read_only;
-    case ENOENT:
-      return ErrorCode::not_found;
-    case EEXIST:
-      return ErrorCode::already_exists;
-    case EINVAL:
-    case EISDIR:
-    case ENOTDIR:
-    case ELOOP:
-      return ErrorCode::invalid_argument;
-    case ENOMEM:
-      return ErrorCode::out_of_memory;
-    default:
-      return ErrorCode::io_error;
-  }
-}
 
 // A destructor that polls the seam for ever must not hang the test once its process is dead.
 constexpr std::uint32_t kMaxCallsWhileDead = 1'000'000;
@@ -46,8 +20,9 @@ constexpr std::uint32_t kMaxCallsWhileDead = 1'000'000;
 }  // namespace
 
 std::string_view to_string(StepKind kind) {
-  static constexpr std::array<std::string_view, 30> kNames = {"open_directory",
+  static constexpr std::array<std::string_view, 31> kNames = {"open_directory",
                                                               "create_directory",
+                                                              "remove_directory",
                                                               "open",
                                                               "id_of",
                                                               "remove",
@@ -81,9 +56,7 @@ std::string_view to_string(StepKind kind) {
 }
 
 Error errno_error(int os_error, std::string_view file, std::string_view what) {
-  std::string message(file);
-  message.append(": ").append(what).append(": ").append(std::strerror(os_error));
-  return {.code = code_of(os_error), .os_error = os_error, .message = std::move(message)};
+  return vfs::errno_error(os_error, what, file).error();
 }
 
 void sim_abort(const std::string& message) {

@@ -17,6 +17,7 @@ namespace mentedb::testing {
 enum class StepKind : std::uint8_t {
   open_directory,
   create_directory,
+  remove_directory,
   open,
   id_of,
   remove,

@@ -80,6 +80,20 @@ Result<std::unique_ptr<vfs::Directory>> SimVfs::create_directory(const std::file
   return std::make_unique<SimDirectoryHandle>(process_, key);
 }
 
+Result<void> SimVfs::remove_directory(const std::filesystem::path& path) {
+  SimKernel& kernel = *process_->kernel;
+  const std::string key = directory_key(path);
+  const Verdict verdict = kernel.begin(*process_, StepKind::remove_directory, key);
+  if (!verdict.proceeds()) return std::unexpected(verdict.error(key, "remove"));
+  const std::scoped_lock lock(kernel.mutex);
+  const SimDirectory* directory = kernel.find_directory(key);
+  if (directory == nullptr) return std::unexpected(errno_error(ENOENT, key, "remove"));
+  if (!directory->current.empty()) return std::unexpected(errno_error(ENOTEMPTY, key, "remove"));
+  kernel.directories.erase(key);
+  kernel.changed();
+  return {};
+}
+
 std::chrono::microseconds SimVfs::now() const {
   return std::chrono::microseconds(process_->kernel->clock_us.fetch_add(1, std::memory_order_relaxed) + 1);
 }

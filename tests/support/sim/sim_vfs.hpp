@@ -38,6 +38,7 @@ class SimVfs final : public vfs::Vfs {
 
   Result<std::unique_ptr<vfs::Directory>> open_directory(const std::filesystem::path& path, bool create) override;
   Result<std::unique_ptr<vfs::Directory>> create_directory(const std::filesystem::path& path) override;
+  Result<void> remove_directory(const std::filesystem::path& path) override;
   std::chrono::microseconds now() const override;
   void sleep(std::chrono::microseconds time) override;
   void random_bytes(std::span<std::byte> out) override;

@@ -113,6 +113,7 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
     steps = clone->step_count() - begin;
   }
   int refused = 0;
+  int killed = 0;
   for (std::uint64_t at = 1; at < steps; at += 1 + steps / 60) {
     const auto clone = disk.clone();
     {
@@ -121,10 +122,10 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
       clone->set_hook(
           [left = at](const Step&) mutable { return left-- == 0 ? StepAction::kill() : StepAction::proceed(); });
       try {
-        // Killed while it let go of the lock, it does not notice before its next call.
-        EXPECT_FALSE(engine.backup("/copy"));
-      } catch (const mentedb::testing::ProcessKilled&) {  // NOLINT(bugprone-empty-catch): what was asked for
-      }
+        static_cast<void>(engine.backup("/copy"));
+      } catch (const mentedb::testing::ProcessKilled&) {
+        ++killed;
+      }  // a kill while the lock is given back does not come through: that runs in destructors, too
       clone->set_hook({});
     }
     SimVfs next(*clone);
@@ -140,13 +141,16 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
     EXPECT_EQ(found, 65U) << "killed before step " << at << " of " << steps;
   }
   EXPECT_GT(refused, 10);
+  EXPECT_GT(killed, 30);
 }
 
 TEST_F(BackupTest, AnUnfinishedOneNamesTheRemedy) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
+  // Neither can it be taken away again.
   disk.set_hook([](const Step& step) {
-    return step.kind == StepKind::write && step.file == "wal.log" ? StepAction::fail(ENOSPC) : StepAction::proceed();
+    const bool fails = step.kind == StepKind::remove || (step.kind == StepKind::write && step.file == "wal.log");
+    return fails ? StepAction::fail(ENOSPC) : StepAction::proceed();
   });
   EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::no_space, "/copy/wal.log"));
   disk.set_hook({});
@@ -165,7 +169,7 @@ TEST_F(BackupTest, ADamagedPageFailsItInsteadOfBeingLeftOut) {
   const PageId page = must(engine.find(memory_id(7)));
   flip(kPages, geometry().page_offset(page.value) + 50);
   EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::corruption, "page " + std::to_string(page.value)));
-  EXPECT_TRUE(is_error(try_open({}, "/copy"), ErrorCode::corruption));
+  EXPECT_FALSE(disk.exists("/copy/pages.db"));
 }
 
 TEST_F(BackupTest, WritesDuringTheBackupAreInItOrNot) {
@@ -173,11 +177,12 @@ TEST_F(BackupTest, WritesDuringTheBackupAreInItOrNot) {
   fill(engine);
   auto writer = open();
   int written = 0;
+  int copies = 0;
   bool inside = false;
   std::vector<MemoryNode> before;
   disk.set_hook([&](const Step& step) {
     // Each tenth read of an entry another memory moves under the copier's feet; under the lock nobody may.
-    if (inside || step.kind != StepKind::copy || written >= 30 || step.index % 10 != 0) return StepAction::proceed();
+    if (inside || step.kind != StepKind::copy || written >= 30 || ++copies % 10 != 0) return StepAction::proceed();
     inside = true;
     Options impatient;
     if (writer.update_memory(

@@ -68,6 +68,9 @@ TEST_F(RefusedStoresTest, TheOriginalEnginesFiles) {
 TEST_F(RefusedStoresTest, FilesOfAnotherProgram) {
   std::vector<std::byte> bytes(100'000, std::byte{'S'});
   disk.install(kPages, bytes);
+  // Beside a log of ours it is our file, and damaged: the remedy is another one.
+  expect_refused(ErrorCode::corruption, "the superblock of /db/pages.db is damaged");
+  disk.install(kLog, bytes);
   expect_refused(ErrorCode::incompatible, "pages.db is not a MenteDB file");
   disk.erase(kPages);
   disk.install(kLog, bytes);
@@ -80,7 +83,7 @@ TEST_F(RefusedStoresTest, FilesOfAnotherProgram) {
 
 TEST_F(RefusedStoresTest, NoLogBesideThePages) {
   disk.erase(kLog);
-  EXPECT_TRUE(is_error(try_open(), ErrorCode::corruption, "wal.log"));
+  EXPECT_TRUE(is_error(try_open(), ErrorCode::corruption, "wal.log is missing"));
   EXPECT_TRUE(is_error(try_open(), ErrorCode::corruption, "restore a backup"));
   const auto found = problems();
   ASSERT_FALSE(found.empty());
@@ -188,8 +191,18 @@ TEST_F(RefusedStoresTest, ADamagedOlderHeaderDoesNoHarm) {
   expect_clean();
 }
 
+// The last step of its creation was seen in the page cache and never reached the disk: the store was used meanwhile.
+TEST_F(RefusedStoresTest, AStoreWhoseCreationLacksItsLastStepIsFinished) {
+  patch_superblock([](format::Superblock& s) { s.state = format::StoreState::creating; });
+  auto engine = open();
+  EXPECT_EQ(must(engine.scan_all_memories()).size(), 20U);
+  expect_clean();
+}
+
 TEST_F(RefusedStoresTest, AStoreThatWasNeverFinishedBeginsAgain) {
   patch_superblock([](format::Superblock& s) { s.state = format::StoreState::creating; });
+  const std::vector<std::byte> no_slots(2 * 4096);
+  disk.damage(kLog, 0, no_slots);
   auto engine = open();
   EXPECT_TRUE(must(engine.scan_all_memories()).empty());
   EXPECT_EQ(must(engine.store_memory(memory(1))), PageId{1});

@@ -76,6 +76,17 @@ TEST(Geometry, TheLastPageHasAnOffsetThatFitsAFile) {
   EXPECT_GT(g.page_offset(kMaxPageCount), g.page_offset(kMaxPageCount - 1));
 }
 
+TEST(Geometry, CountsThePagesOfAFile) {
+  const Geometry g(512);
+  for (const std::uint64_t pages : {1U, 2U, 65'535U, 65'536U, 65'537U, 200'000U}) {
+    EXPECT_EQ(g.pages_in(g.file_bytes(pages)), pages);
+    EXPECT_EQ(g.pages_in(g.file_bytes(pages) - 1), pages - 1);
+  }
+  for (const std::uint64_t bytes : {std::uint64_t{0}, kFirstGroupOffset, kFirstGroupOffset + kDirectoryBytes})
+    EXPECT_EQ(g.pages_in(bytes), 0U);
+  EXPECT_EQ(g.pages_in(UINT64_MAX), kMaxPageCount);
+}
+
 TEST(Geometry, CountsPagesForAPayload) {
   EXPECT_EQ(pages_for_payload(0, 1024), 1U);
   EXPECT_EQ(pages_for_payload(1024 - sizeof(RunHeader), 1024), 1U);

@@ -53,14 +53,9 @@ TEST(Superblock, EveryBitIsCovered) {
   for (std::size_t bit = 0; bit < 8 * sizeof(Superblock); ++bit) {
     block[bit / 8] ^= std::byte{1} << (bit % 8);
     const auto back = decoded(block);
-    ASSERT_FALSE(back) << "bit " << bit;
-    // The magic and the version come before the checksum: a newer format may keep it elsewhere.
-    const std::size_t byte = bit / 8;
-    if (byte >= 8 && byte < 20) {
-      EXPECT_TRUE(back.error().code == ErrorCode::incompatible || back.error().code == ErrorCode::corruption) << bit;
-    } else {
-      EXPECT_TRUE(is_error(back, ErrorCode::corruption, "store/pages.db")) << bit;
-    }
+    // In the magic or the version, too: these were "incompatible" once, so that verify named no damage, and its
+    // remedy was another directory or a newer program for a store of this one.
+    EXPECT_TRUE(is_error(back, ErrorCode::corruption, "store/pages.db")) << "bit " << bit;
     block[bit / 8] ^= std::byte{1} << (bit % 8);
   }
 }

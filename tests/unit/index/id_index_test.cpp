@@ -89,6 +89,29 @@ TEST_F(IdIndexTest, ATombstoneNeverHidesAnIdBehindIt) {
   for (std::uint64_t n = 1; n <= 700; n += 2) EXPECT_TRUE(pages_of(*index, memory(n)).empty());
 }
 
+// A slot is 32 bits of the id's hash and the page. Redo erases the slots of ids that left their pages; the page of one
+// was given to an id with the same fingerprint, and its slot, the same word, went: an acknowledged memory was not
+// found.
+TEST_F(IdIndexTest, AnEraseSparesTheSlotOfAnotherIdOnThePage) {
+  const auto index = rebuilt();
+  std::unordered_map<std::uint64_t, std::uint64_t> seen;  // fingerprint and first slot -> number of the id
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+  for (std::uint64_t n = 1; second == 0 && n < 20'000'000; ++n) {
+    const format::IdHash hash = index->hash(memory(n));
+    const auto [found, is_new] = seen.emplace(std::uint64_t{hash.fingerprint} << 32 | (hash.start & 1'023U), n);
+    if (is_new) continue;
+    first = found->second;
+    second = n;
+  }
+  ASSERT_NE(second, 0U);
+  use(7, 1, 3, id(second));
+  EXPECT_TRUE(must(index->set(memory(second), 7)));
+  EXPECT_FALSE(must(index->erase(memory(first), 7)));
+  EXPECT_EQ(pages_of(*index, memory(second)), std::vector<std::uint64_t>{7});
+  EXPECT_TRUE(must(index->erase(memory(second), 7)));
+}
+
 TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {
   const auto index = rebuilt();
   ASSERT_EQ(index->slot_count(), format::kMinIndexSlots);

@@ -53,6 +53,24 @@ TEST_F(BufferPoolTest, WhatWasNeverWrittenIsNoRun) {
   EXPECT_FALSE(must(pool.read_header(7)));
 }
 
+// A page count in the shared words that no writer wrote, in a store that is opened to be read only, ended the process
+// in an assertion, or touched the mapping beyond the file (I10).
+TEST_F(BufferPoolTest, ReadsNothingBeyondTheFileWhateverTheSharedWordsSay) {
+  write(999, 9, 2, 600, 1);
+  for (const std::uint64_t lie : {std::uint64_t{1001}, std::uint64_t{65'537}, std::uint64_t{1} << 32, UINT64_MAX}) {
+    words.publish_page_count(lie);
+    BufferPool fresh(*file, words, geometry, kSeed);
+    EXPECT_EQ(fresh.page_count(), 1000U);
+    EXPECT_TRUE(must(fresh.read_run(999, buffer)));
+    EXPECT_FALSE(fresh.contains(1001));
+    EXPECT_TRUE(is_error(fresh.read_entry(1001), ErrorCode::corruption, "fewer pages"));
+    EXPECT_TRUE(is_error(fresh.read_run(lie, buffer), ErrorCode::corruption, "fewer pages"));
+    EXPECT_EQ(fresh.residency().mapped_bytes, geometry.file_bytes(1000) - format::kFirstGroupOffset);
+  }
+  words.publish_page_count(0);
+  EXPECT_TRUE(is_error(pool.read_entry(1), ErrorCode::corruption, "fewer pages"));
+}
+
 TEST_F(BufferPoolTest, KnowsWhichPagesThereAre) {
   EXPECT_FALSE(pool.contains(0));
   EXPECT_TRUE(pool.contains(1));

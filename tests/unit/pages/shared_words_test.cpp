@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "support/pages_fixture.hpp"
 
 namespace mentedb::pages {
@@ -12,10 +14,10 @@ class SharedWordsTest : public test::PagesFixture {
   static wal::Tail sample() {
     wal::Tail tail;
     tail.epoch = 1;
-    tail.offset = 2;
+    tail.offset = 12'288;
     tail.next_lsn = 3;
     tail.previous_checksum = 4;
-    tail.counters = {.page_count = 5, .high_water = 6, .used_pages = 7, .memory_count = 8, .reuse_horizon = 9};
+    tail.counters = {.page_count = 8, .high_water = 7, .used_pages = 6, .memory_count = 5, .reuse_horizon = 9};
     return tail;
   }
 };
@@ -48,11 +50,32 @@ TEST_F(SharedWordsTest, AHintOfAnotherStoreIsNone) {
   EXPECT_EQ(other.hint(), std::nullopt);
 }
 
+// Its check proves that it came from a writer of this store, not that it makes sense: a commit that follows it would
+// write to that offset (I10).
+TEST_F(SharedWordsTest, AHintThatIsImpossibleIsNone) {
+  const std::function<void(wal::Tail&)> breaks[] = {
+      [](wal::Tail& t) { t.epoch = 0; },
+      [](wal::Tail& t) { t.offset = 4'096; },
+      [](wal::Tail& t) { t.offset = 8'193; },
+      [](wal::Tail& t) { t.next_lsn = 0; },
+      [](wal::Tail& t) { t.counters.page_count = format::kMaxPageCount + 1; },
+      [](wal::Tail& t) { t.counters.high_water = t.counters.page_count + 1; },
+      [](wal::Tail& t) { t.counters.used_pages = t.counters.high_water + 1; },
+      [](wal::Tail& t) { t.counters.memory_count = t.counters.used_pages + 1; },
+  };
+  for (const auto& damage : breaks) {
+    wal::Tail tail = sample();
+    damage(tail);
+    words.publish_hint(tail);
+    EXPECT_EQ(words.hint(), std::nullopt);
+  }
+}
+
 TEST_F(SharedWordsTest, AHalfPublishedHintIsNone) {
   // R9: a kill between two words of it must not let an LSN be used twice.
   words.publish_hint(sample());
   wal::Tail next = sample();
-  next.offset = 20;
+  next.offset = 20'480;
   next.next_lsn = 30;
   for (int stores = 0; stores < 10; ++stores) {
     words.publish_hint(sample());

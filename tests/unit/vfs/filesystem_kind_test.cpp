@@ -55,6 +55,7 @@ TEST(ErrnoError, KeepsTheErrnoAndSaysWhatToDo) {
     EXPECT_TRUE(test::is_error(of(error), code, "cannot write store/pages.db: ")) << error;
     EXPECT_EQ(of(error).error().os_error, error);
   }
+  for (int error = 1; error < 134; ++error) EXPECT_NE(of(error).error().message.find("; "), std::string::npos) << error;
 }
 
 }  // namespace

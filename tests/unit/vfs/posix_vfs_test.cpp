@@ -90,6 +90,38 @@ TEST_F(PosixVfs, RefusesADirectoryThatEverybodyCanWrite) {
   EXPECT_TRUE(ok(posix_vfs().open_directory(temp.path(), true)));
 }
 
+TEST_F(PosixVfs, RefusesAFileThatEverybodyCanWrite) {
+  static_cast<void>(file("f"));
+  ASSERT_EQ(chmod((temp / "f").c_str(), 0622), 0);
+  for (const OpenMode mode : {OpenMode::read_only, OpenMode::read_write, OpenMode::create})
+    EXPECT_TRUE(is_error(directory()->open("f", mode, false), ErrorCode::permission_denied, "chmod o-w"));
+  ASSERT_EQ(chmod((temp / "f").c_str(), 0620), 0);
+  EXPECT_TRUE(ok(directory()->open("f", OpenMode::read_write, false)));
+}
+
+TEST_F(PosixVfs, TellsWhoElseMayWrite) {
+  static_cast<void>(file("f"));
+  const std::vector<std::string> names{"f", "none"};
+  EXPECT_TRUE(directory()->access_warnings(names).empty());
+  ASSERT_EQ(chmod(temp.path().c_str(), 0770), 0);
+  ASSERT_EQ(chmod((temp / "f").c_str(), 0660), 0);
+  std::filesystem::create_hard_link(temp / "f", temp / "g");
+  const auto warnings = directory()->access_warnings(names);
+  ASSERT_EQ(warnings.size(), 3U) << ::testing::PrintToString(warnings);
+  EXPECT_NE(warnings[0].find("chmod g-w '" + temp.path().string() + "'"), std::string::npos) << warnings[0];
+  EXPECT_NE(warnings[1].find("chmod g-w '" + (temp / "f").string() + "'"), std::string::npos) << warnings[1];
+  EXPECT_NE(warnings[2].find("2 names"), std::string::npos) << warnings[2];
+}
+
+// R11 compares what is open with what the path leads to: a link there, even to the same file, is not the file.
+TEST_F(PosixVfs, ALinkInAFilesPlaceIsAnotherFile) {
+  const auto open = file("f");
+  EXPECT_EQ(must(directory()->id_of("f")), must(open->id()));
+  std::filesystem::rename(temp / "f", temp / "elsewhere");
+  std::filesystem::create_symlink(temp / "elsewhere", temp / "f");
+  EXPECT_NE(must(directory()->id_of("f")), must(open->id()));
+}
+
 TEST_F(PosixVfs, DirectoriesThatAreNone) {
   std::ofstream(temp / "plain") << "x";
   EXPECT_TRUE(is_error(posix_vfs().open_directory(temp / "plain", true), ErrorCode::invalid_argument, "plain"));
