@@ -17,7 +17,9 @@ Result<void> Store::sync_pages(Hold& hold) {
   MENTEDB_TRY(page_file_->sync(true));
   // The id index has to be as durable as the log that could rebuild it. A table that cannot be synced is replaced.
   if (index_->sync()) return {};
-  return index_->rebuild(hold.tail.counters.page_count, hold.tail.counters.memory_count);
+  MENTEDB_TRY(index_->rebuild(hold.tail.counters.page_count, hold.tail.counters.memory_count));
+  // Its number, too: else the table that it replaced may be taken for the current one, and the log is gone.
+  return page_file_->sync(true);
 }
 
 Result<void> Store::checkpoint(Hold& hold) {

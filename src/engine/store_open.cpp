@@ -181,7 +181,7 @@ Result<bool> Store::needs_creation() {
         return true;
       // All but the last step was done. Perhaps that one, too, and its sync failed: then the store was used meanwhile.
       if (!options_.read_only) {
-        MENTEDB_TRY(log_->ensure_slot_durable(*slot));  // its writer may have died before it was
+        MENTEDB_TRY(log_->ensure_slot_durable(*slot));  // its writer may have died before its sync
         MENTEDB_TRY(finish_creation());
       }
       break;

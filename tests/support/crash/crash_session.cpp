@@ -35,6 +35,8 @@ bool changes_something(StepKind kind) {
   }
 }
 
+SimVfsOptions vfs_options(const Workload& workload) { return {.support_direct = workload.direct_log}; }
+
 // What a new process does after a crash.
 Program opener(std::size_t session, std::size_t number) {
   const std::uint64_t own = kFirstOpenerNumber + session * 10 + number;
@@ -104,7 +106,7 @@ Machine set_up(const Workload& workload, bool closed) {
   Machine machine{.disk = std::make_unique<SimDisk>(SimDiskOptions{.tear_bytes = workload.tear_bytes}), .history = {}};
   if (workload.create) return machine;
   std::vector<std::string> violations;
-  SimVfs vfs(*machine.disk);
+  SimVfs vfs(*machine.disk, vfs_options(workload));
   Process process{.vfs = vfs,
                   .options = workload.options,
                   .history = machine.history,
@@ -149,7 +151,7 @@ SessionRun run_session(Machine& machine, const Workload& workload, std::size_t n
   Accidents accidents(session, run, probe);
   if (programs.size() == 1) {
     disk.set_hook(std::ref(accidents));
-    SimVfs vfs(disk);
+    SimVfs vfs(disk, vfs_options(workload));
     try {
       body(programs.front(), vfs);
     } catch (const ProcessKilled&) {
@@ -160,7 +162,8 @@ SessionRun run_session(Machine& machine, const Workload& workload, std::size_t n
     static constexpr double kSwitching[] = {0.02, 0.25, 0.08};
     SimScheduler scheduler(disk, {.seed = session.schedule_seed,
                                   .switch_probability = kSwitching[session.schedule_seed % 3],
-                                  .max_steps = kMaxSteps});
+                                  .max_steps = kMaxSteps,
+                                  .vfs = vfs_options(workload)});
     for (const Program& program : programs) scheduler.add([&](SimVfs& vfs) { body(program, vfs); });
     disk.set_hook(std::ref(accidents));
     scheduler.run();
@@ -181,7 +184,7 @@ std::unique_ptr<SimDisk> disk_after(const SimDisk& disk, const Accident& acciden
 
 std::string check_store(Machine& machine, const Workload& workload) {
   const History& history = machine.history;
-  SimVfs vfs(*machine.disk);
+  SimVfs vfs(*machine.disk, vfs_options(workload));
   auto engine = EngineAccess::open(vfs, kStorePath, workload.options);
   if (!engine) return "open: " + engine.error().message;
   std::string problem;

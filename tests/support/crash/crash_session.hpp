@@ -19,6 +19,7 @@ struct Workload {
   std::string name;
   Options options;
   std::size_t tear_bytes = 0;
+  bool direct_log = true;         ///< false: a file system without O_DIRECT
   Program setup;                  ///< by one process, without accidents. Empty: the store is not even created
   bool create = false;            ///< setup is left out altogether
   std::vector<Program> programs;  ///< one a process

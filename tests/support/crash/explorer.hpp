@@ -1,6 +1,6 @@
 // Explores what accidents leave of a script: power cuts with every fate, kills between any two steps with a live peer,
-// and system calls that fail. Every violation is one line that names scenario, step and fate, and replays with
-// MENTEDB_REPLAY=<scenario>:<step>[:<fate number>].
+// and system calls that fail, all of one process's script. Every violation is one line that names scenario, step and
+// fate. Several processes, sampled: campaign.hpp.
 #pragma once
 
 #include <cstdint>

@@ -93,9 +93,13 @@ std::size_t History::bound(std::uint64_t number) const {
   return place;
 }
 
-History::Bounds History::bounds() const {
+History::Bounds History::acknowledged() const {
   Bounds all;
-  for (const auto& [number, chain] : chains_) all[number] = bound(number);
+  for (const auto& [number, chain] : chains_) {
+    std::size_t place = chain.size();
+    while (place > 0 && entry(chain[place - 1]).end_time == kNever) --place;
+    all[number] = place;
+  }
   return all;
 }
 

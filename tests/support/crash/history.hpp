@@ -33,6 +33,7 @@ class History {
   using Version = std::uint64_t;                   ///< 0: no such memory
   using Found = std::map<std::uint64_t, Version>;  ///< memories that are there, by number
   using Bounds = std::map<std::uint64_t, std::size_t>;
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
 
   /// How a value was come by.
   enum class Path {
@@ -55,7 +56,9 @@ class History {
 
   /// What a read of the memory that begins now may not fall behind.
   [[nodiscard]] std::size_t bound(std::uint64_t number) const;
-  [[nodiscard]] Bounds bounds() const;
+  /// The same for what was acknowledged, of all memories: scans and changes_since may be behind what reads by id were
+  /// shown of a commit that has not returned.
+  [[nodiscard]] Bounds acknowledged() const;
   /// A read that began at `bound` returned this version. An empty answer is a pass.
   std::string shown(std::uint64_t number, Version version, std::size_t bound, Path path);
   /// As `shown`, for a scan that only tells which memories are there.
@@ -83,7 +86,7 @@ class History {
   struct Backup {
     std::string path;
     std::uint64_t begin_time = 0;
-    std::uint64_t end_time = ~std::uint64_t{0};  ///< of its acknowledgement
+    std::uint64_t end_time = kNever;  ///< of its acknowledgement
     bool acknowledged = false;
   };
   std::vector<Backup> backups;
@@ -102,7 +105,7 @@ class History {
     bool durable = false;  ///< must be there after any crash
     bool out = false;
     std::uint64_t begin_time = 0;
-    std::uint64_t end_time = ~std::uint64_t{0};
+    std::uint64_t end_time = kNever;
   };
   using Choice = std::vector<bool>;  ///< of each operation: is it in?
 

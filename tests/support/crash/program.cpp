@@ -224,7 +224,7 @@ Program& Program::read_all() {
 Program& Program::scan() {
   return add([](Process& process) {
     History& history = process.history;
-    const History::Bounds bounds = history.bounds();
+    const History::Bounds bounds = history.acknowledged();
     const auto all = process.engine->scan_all_memories();
     if (!all) {
       if (!process.may_answer(all.error())) process.violation("scan: " + all.error().message);
@@ -258,7 +258,7 @@ Program& Program::scan() {
 
 Program& Program::follow() {
   return add([](Process& process) {
-    const History::Bounds bounds = process.history.bounds();
+    const History::Bounds bounds = process.history.acknowledged();
     const auto changes = process.engine->changes_since(process.cursor);
     if (!process.vfs.is_alive()) throw ProcessKilled{process.vfs.process()};
     if (!changes) {

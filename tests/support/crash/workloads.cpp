@@ -155,8 +155,11 @@ Workload raw() {
       .name = "raw",
       .options = small(),
       .setup = shared_memories().allocate(kRaw, 700).allocate(kRaw + 1, 1'400).write_raw(kRaw, 600),
-      .programs = {Program().write_raw(kRaw, 650).store(kA).write_raw(kRaw, 80).allocate(kRaw + 2, 300),
-                   Program().write_raw(kRaw + 1, 1'300).transact({0, 1}).free_raw(kRaw + 1).checkpoint(), reader()}};
+      .programs = {
+          Program().write_raw(kRaw, 650).store(kA).write_raw(kRaw, 80).read_all(),
+          // No allocation after the free: nobody could tell whose empty page that is.
+          Program().write_raw(kRaw + 1, 1'300).allocate(kRaw + 2, 300).transact({0, 1}).free_raw(kRaw + 1).checkpoint(),
+          reader()}};
 }
 
 // Backups while others write.
@@ -190,11 +193,20 @@ Workload torn() {
                    Program().transact({1, 2}, {3}, 900).update(kB, 1'200).transact({0, 3}).store(kB + 4), reader()}};
 }
 
+// The log goes through the page cache: after a failed sync it shows what the disk does not have.
+Workload buffered() {
+  Workload workload = transact();
+  workload.name = "buffered";
+  workload.direct_log = false;
+  return workload;
+}
+
 }  // namespace
 
 std::vector<Workload> crash_workloads() {
-  return {single(),       batch(),       transact(),   checkpoint(), reopen(), create(), fragments(), index_rebuild(),
-          index_growth(), page_growth(), log_growth(), full_log(),   raw(),    backup(), follow(),    torn()};
+  return {single(),    batch(),         transact(),     checkpoint(),  reopen(),     create(),
+          fragments(), index_rebuild(), index_growth(), page_growth(), log_growth(), full_log(),
+          raw(),       backup(),        follow(),       torn(),        buffered()};
 }
 
 }  // namespace mentedb::testing
