@@ -162,11 +162,14 @@ class Points {
     return true;
   }
 
+  // Peers do not end by themselves; what else ends is a child that one of them has forked, or the killed process had.
   void check_peers() {
-    for (const Peer& peer : peers_) {
-      int status = 0;
-      if (::waitpid(peer.pid, &status, WNOHANG) == peer.pid && !violated())
-        board_.note_violation("conductor", fmt::format("a peer ended with wait status {:#x}", status));
+    int status = 0;
+    for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
+      const bool is_peer = std::ranges::find(peers_, pid, &Peer::pid) != peers_.end();
+      if ((is_peer || status != 0) && !violated())
+        board_.note_violation(
+            "conductor", fmt::format("{} ended with wait status {:#x}", is_peer ? "a peer" : "a forked child", status));
     }
   }
 
