@@ -36,7 +36,7 @@ const std::vector<Seat> kCrowd{
     {.role = Role::backup, .kill_weight = 6},   {.role = Role::reader, .kill_weight = 5},
     {.role = Role::follower, .kill_weight = 5}, {.role = Role::reader, .kill_weight = 4}};
 constexpr std::uint64_t kLeastPeers = 3;
-constexpr std::uint64_t kHangNs = 60'000'000'000;
+constexpr std::uint64_t kHangNs = 600'000'000'000;  // longer than kLockTimeout
 
 // The only place that sends signals: kill(2) takes numbers below 1 for whole groups of processes.
 bool signal(const Seat& seat, int number) { return seat.pid > 0 && ::kill(seat.pid, number) == 0; }
@@ -103,7 +103,7 @@ class Conductor {
       stop(victim);
       const Word& reads = actor.lane().operations[static_cast<std::size_t>(Op::read_id)];
       const std::uint64_t wanted = reads.load() + 500;
-      const std::uint64_t deadline = now_ns() + 20'000'000'000;
+      const std::uint64_t deadline = now_ns() + kHangNs;
       while (reads.load() < wanted && now_ns() < deadline && !violated()) std::this_thread::sleep_for(milliseconds(1));
       if (reads.load() < wanted && !violated())
         board_.note_violation("conductor", "I5: a reader by id does not go on while a writer is stopped");
@@ -253,7 +253,7 @@ void Conductor::look_for_hangs() {
       seat.operations_seen = operations;
       seat.moved_at_ns = now;
     } else if (now - seat.moved_at_ns > kHangNs && !violated()) {
-      board_.note_violation("conductor", fmt::format("{} in slot {} (pid {}) hangs for a minute in phase {}",
+      board_.note_violation("conductor", fmt::format("{} in slot {} (pid {}) hangs for ten minutes in phase {}",
                                                      kRoleNames[static_cast<std::size_t>(seat.role)], slot, seat.pid,
                                                      static_cast<std::uint32_t>(board_.slots[slot].phase.load())));
     }
@@ -275,7 +275,7 @@ void Conductor::end() {
       board_.note_violation("conductor", fmt::format("process {} ended with wait status {:#x}", pid, status));
     }
   }
-  if (!violated()) board_.note_violation("conductor", "an actor does not end within a minute");
+  if (!violated()) board_.note_violation("conductor", "an actor does not end within ten minutes");
   for (Seat& seat : seats_) {
     signal(seat, SIGKILL);
   }

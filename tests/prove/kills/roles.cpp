@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr unsigned kChildSeconds = 45;
+constexpr unsigned kChildSeconds = 400;
 
 StorageEngine open_store(const Actor& actor, Witness& witness, const Options& options) {
   auto engine = witness.good(StorageEngine::open(actor.store(), options), "open");
@@ -257,6 +257,7 @@ Options round_options(const Config& config) {
   Options options;
   options.page_size_bytes = config.page_size_bytes;
   options.wal_limit_bytes = std::uint64_t{config.wal_limit_kib} << 10;
+  options.lock_timeout = kLockTimeout;
   return options;
 }
 
@@ -327,6 +328,12 @@ void fork_a_child(const Actor& actor, StorageEngine& engine, Witness& witness) {
   const auto refused = [&](const auto& result, std::string_view call) {
     if (!is_code(result, ErrorCode::forked)) own.fail(fmt::format("I6: {} in a forked child was not refused", call));
   };
+  // flock(2) belongs to the open file: whoever has a descriptor of it has the parent's lock.
+  for (const auto& descriptor : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code closed;
+    if (std::filesystem::read_symlink(descriptor.path(), closed) == actor.store() / "wal.log")
+      own.fail("I6: a forked child has inherited the descriptor of the lock");
+  }
   const MemoryId id = memory_id(board.index_of(member));
   refused(engine.load_memory(id), "load_memory");
   refused(engine.store_memory(make_memory(board.config, 0, 0xF000'0002)), "store_memory");
@@ -334,10 +341,9 @@ void fork_a_child(const Actor& actor, StorageEngine& engine, Witness& witness) {
   refused(engine.checkpoint(), "checkpoint");
   refused(engine.scan_all_memories(), "scan_all_memories");
   std::this_thread::sleep_for(std::chrono::microseconds(random() % 5'000));
-  Options options = round_options(board.config);
-  options.lock_timeout = std::chrono::seconds(20);
   {
-    const StorageEngine mine = own.good(StorageEngine::open(actor.store(), options), "open in a forked child");
+    const StorageEngine mine =
+        own.good(StorageEngine::open(actor.store(), round_options(board.config)), "open in a forked child");
     for (int i = 0; i < 20; ++i) own.read_id(mine, any_member(board, random, Kind::permanent));
   }
   refused(engine.load_memory(id), "load_memory");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <string_view>
 
 #include "writer.hpp"
@@ -11,6 +12,9 @@ namespace mentedb::prove {
 enum class Role { writer, group_writer, reader, follower, keeper, opener, backup, count };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Role::count)> kRoleNames{
     "writer", "group writer", "reader", "follower", "checkpointer", "opener", "backup"};
+
+/// Long: on a machine with much else to do a holder of the lock may not get the processor for half a minute.
+inline constexpr std::chrono::seconds kLockTimeout(300);
 
 /// How the actors of this round open the store.
 Options round_options(const Config& config);

@@ -171,7 +171,7 @@ namespace {
 // Every memory in its last version, in every way of looking, and nothing else (I1, I2, I12).
 void judge_store(Board& board, const std::filesystem::path& store, std::string_view how) {
   Witness witness(board, fmt::format("judge, {}", how), board.lanes[kMaxLanes - 1]);
-  StorageEngine engine = witness.good(StorageEngine::open(store), "open");
+  StorageEngine engine = witness.good(StorageEngine::open(store, round_options(board.config)), "open");
   if (const auto missing = witness.good(engine.recover(), "recover"); missing != 0)
     witness.fail(fmt::format("I9: open left {} operations to a second recovery", missing));
   witness.verify(engine, "the store");

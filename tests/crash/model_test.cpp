@@ -1,0 +1,97 @@
+// What the model of the protocol (docs/model) found in the code, one test and its story each.
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "engine/engine_impl.hpp"
+#include "support/crash/script.hpp"
+#include "support/sim/sim_disk.hpp"
+#include "support/sim/sim_vfs.hpp"
+
+namespace mentedb::testing {
+namespace {
+
+Options small() {
+  Options options;
+  options.page_size_bytes = 512;
+  options.wal_limit_bytes = 64 * 1024;
+  options.lock_timeout = std::chrono::seconds(2);
+  return options;
+}
+
+StorageEngine open(SimVfs& vfs) { return std::move(EngineAccess::open(vfs, kStorePath, small()).value()); }
+
+// A reader loaded the slot of an id and was slow. The memory moved away, and the reader copied the freed page; the next
+// update moved the memory back to that very page. The slot was "unchanged", so the reader believed that no page holds
+// the id: `not_found` for a memory that was there all the time (I3, I4).
+TEST(Model, AMemoryThatMovesAwayAndBackIsNeverMissed) {
+  for (const bool by_find : {false, true}) {
+    SimDisk disk;
+    SimVfs writer_vfs(disk);
+    SimVfs reader_vfs(disk);
+    auto writer = open(writer_vfs);
+    auto reader = open(reader_vfs);
+    ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
+    ASSERT_TRUE(reader.load_memory(memory_id(1)));
+    const PageId at_first = writer.find(memory_id(1)).value();
+    std::uint64_t version = 1;
+    PageId now = at_first;
+    bool inside = false;
+    bool back = false;
+    disk.set_hook([&](const Step& step) {
+      if (inside || back || step.process != reader_vfs.process()) return StepAction::proceed();
+      const bool copies = step.kind == StepKind::copy && step.file == "pages.db" && now == at_first;
+      const bool looks_again = step.kind == StepKind::load && step.file.starts_with("ids") && now != at_first;
+      if (!copies && !looks_again) return StepAction::proceed();
+      inside = true;
+      for (int update = 0; update < 8; ++update) {
+        now = writer.update_memory(make_memory(1, ++version)).value();
+        if ((now == at_first) == looks_again) break;
+      }
+      back = looks_again && now == at_first;
+      inside = false;
+      return StepAction::proceed();
+    });
+    if (by_find) {
+      const auto found = reader.find(memory_id(1));
+      EXPECT_TRUE(found) << found.error().message;
+    } else {
+      const auto loaded = reader.load_memory(memory_id(1));
+      EXPECT_TRUE(loaded) << loaded.error().message;
+    }
+    disk.set_hook({});
+    EXPECT_TRUE(back) << "the memory never came back to its page";
+  }
+}
+
+// A checkpoint's sync failed, and the kernel dropped a page that it could not write and read it again as the device has
+// it. The hint was still valid, so the next writer planned on a directory that did not know of what was acknowledged.
+TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  for (const std::uint64_t i : {1, 10, 12}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+  for (const std::uint64_t i : {10, 12}) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
+  ASSERT_TRUE(engine.checkpoint());
+  const auto on_device = disk.content("/store/pages.db");
+  for (const std::uint64_t i : {2, 5}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));  // where 10 and 12 were
+  ASSERT_TRUE(engine.delete_memory(memory_id(1)));
+  disk.set_hook([](const Step& step) {
+    const bool pages_sync = step.kind == StepKind::sync && step.file == "pages.db";
+    return pages_sync ? StepAction::fail(EIO) : StepAction::proceed();
+  });
+  EXPECT_FALSE(engine.checkpoint());
+  disk.set_hook({});
+  constexpr std::size_t kWordsEnd = 8'192;  // the pages behind the shared words
+  disk.damage("/store/pages.db", kWordsEnd, std::span(on_device).subspan(kWordsEnd));
+  EXPECT_TRUE(engine.store_memory(make_memory(3, 1)));
+  EXPECT_TRUE(engine.checkpoint());
+  SimVfs other(disk);
+  auto after = open(other);
+  for (const std::uint64_t i : {2, 3, 5}) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
+  EXPECT_FALSE(after.load_memory(memory_id(1)));
+}
+
+}  // namespace
+}  // namespace mentedb::testing
