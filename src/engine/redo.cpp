@@ -185,6 +185,7 @@ Result<Store::Recovered> Store::redo(Redo how) {
   // For an engine that may not write, too: an older hint that a power cut left behind is not its tail.
   highest_next_lsn_ = std::max(highest_next_lsn_, end.tail.next_lsn);
   if (!check_only) {
+    MENTEDB_TRY(index_->recount());
     MENTEDB_TRY(publish(end.tail));
     redone_ += *missing;
   }

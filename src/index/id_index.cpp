@@ -1,6 +1,7 @@
 #include "index/id_index.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "base/error.hpp"
@@ -58,6 +59,17 @@ Result<void> Table::make_writable(std::uint64_t position) {
   MENTEDB_TRY(mapping_->make_writable(format::kIndexSlotsOffset + 8 * first, 8 * until_end));
   if (length == until_end) return {};
   return mapping_->make_writable(format::kIndexSlotsOffset, 8 * (length - until_end));
+}
+
+std::uint64_t Table::count_filled() const {
+  std::array<std::uint64_t, 8192> some{};
+  std::uint64_t filled = 0;
+  for (std::uint64_t at = 0; at < slot_count(); at += some.size()) {
+    const auto part = std::span(some).first(std::min<std::uint64_t>(some.size(), slot_count() - at));
+    mapping_->copy(format::kIndexSlotsOffset + 8 * at, std::as_writable_bytes(part));
+    filled += part.size() - static_cast<std::uint64_t>(std::ranges::count(part, format::kEmptySlot));
+  }
+  return filled;
 }
 
 IdIndex::IdIndex(vfs::Directory& directory, pages::SharedWords& words, pages::BufferPool& pool,
@@ -256,6 +268,13 @@ Result<void> IdIndex::reserve(std::uint64_t more, std::uint64_t page_count, std:
   MENTEDB_TRY_ASSIGN(const Table* const table, current());
   if (has_room(table->used(), more, table->slot_count())) return {};
   return rebuild(page_count, memory_count + more);
+}
+
+Result<void> IdIndex::recount() {
+  MENTEDB_TRY_ASSIGN(const Table* const table, current());
+  const std::uint64_t filled = table->count_filled();
+  if (table->used() >= filled) return {};
+  return const_cast<Table&>(*table).set_used(filled);
 }
 
 Result<void> IdIndex::sync() {

@@ -48,6 +48,8 @@ class Table {
   }
   /// @errors as vfs::Mapping::make_writable
   Result<void> store(std::uint64_t position, std::uint64_t slot);
+  /// Slots that are not empty, counted.
+  std::uint64_t count_filled() const;
   std::uint64_t used() const { return mapping_ ? mapping_->load(format::kIndexUsedOffset) : 0; }
   Result<void> sync() { return file_ ? file_->sync() : Result<void>{}; }
   Result<void> set_used(std::uint64_t used);
@@ -109,6 +111,9 @@ class IdIndex {
   /// Finds out whether the ids' slots can be stored to; before the log append, so that publishing does not fail.
   /// @errors as vfs::Mapping::make_writable
   Result<void> make_writable(std::span<const MemoryId> ids);
+  /// Brings the number of used slots up to what is there: a cache lost within one boot may leave an older one, and the
+  /// table could fill up unnoticed.
+  Result<void> recount();
   /// Points the id to the page: replaces its slot or takes a free one. True when something changed.
   /// @errors `capacity_exceeded` without a reservation: rebuild
   Result<bool> set(const MemoryId& id, std::uint64_t page);

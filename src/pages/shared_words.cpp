@@ -108,7 +108,9 @@ std::uint64_t SharedWords::group_lsn(std::uint64_t group) const {
   return std::max(mapping_->load(kGroupLsns + 8 * (group % kGroupLsnCount)), floor_committed_lsn_.load());
 }
 void SharedWords::raise_group_lsn(std::uint64_t group, std::uint64_t lsn) {
-  if (group_lsn(group) < lsn) mapping_->store(kGroupLsns + 8 * (group % kGroupLsnCount), lsn);
+  // Stored also when it is there already: after a failed sync (R7) the word has to reach the disk again.
+  const std::size_t word = kGroupLsns + 8 * (group % kGroupLsnCount);
+  mapping_->store(word, std::max(mapping_->load(word), lsn));
 }
 
 std::uint64_t SharedWords::released_count() const { return mapping_->load(kReleased); }

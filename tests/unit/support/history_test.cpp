@@ -115,7 +115,8 @@ TEST(CrashCase, ReadsWhatItWrites) {
     ASSERT_TRUE(crash) << line;
     EXPECT_EQ(to_string(*crash), line);
   }
-  for (const char* line : {"", "raw", "raw:1", "raw:x:-", "raw:1:q5", "raw:1:c5", "raw:1:k", "raw:1:k5:three", "raw:1:k5.1"})
+  for (const char* line :
+       {"", "raw", "raw:1", "raw:x:-", "raw:1:q5", "raw:1:c5", "raw:1:k", "raw:1:k5:three", "raw:1:k5.1"})
     EXPECT_FALSE(parse_crash_case(line)) << line;
 }
 
