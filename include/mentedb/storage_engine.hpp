@@ -113,7 +113,8 @@ class StorageEngine {
 
   /// Copies the store as of one moment into the new directory `destination` while others go on.
   /// A backup that fails removes what it made; a killed one leaves a directory that `open` refuses.
-  /// @errors `already_exists`, `invalid_argument` (the path, or inside `transact`)
+  /// @errors `already_exists`, `invalid_argument` (the path, or inside `transact`), `not_found` (a part of
+  /// the path was removed meanwhile)
   [[nodiscard]] Result<void> backup(const std::filesystem::path& destination) const;
   /// Copies the backup (or any store) `source` into the new directory `destination`, as a new incarnation: cursors of
   /// `changes_since` from before answer `resync_required`. Failed or killed: as `backup`.

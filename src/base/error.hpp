@@ -21,6 +21,13 @@ std::unexpected<Error> failf(ErrorCode code, fmt::format_string<Args...> format,
 /// Its message is short enough to need no allocation.
 inline Error out_of_memory() { return Error{ErrorCode::out_of_memory, 0, "out of memory"}; }
 
+/// A file of the store that the file system does not find says nothing about the memory, or the path, that the caller
+/// asked for: inside a call, `not_found` and `invalid_argument` of the operating system are `io_error`.
+inline void not_about_the_argument(Error& error) {
+  const bool about_names = error.code == ErrorCode::not_found || error.code == ErrorCode::invalid_argument;
+  if (about_names && error.os_error != 0) error.code = ErrorCode::io_error;
+}
+
 }  // namespace mentedb::base
 
 // Returns the error of a Result<void>-like expression to the caller.

@@ -29,6 +29,7 @@ Result<void> fill_new_directory(vfs::Vfs& vfs, const std::filesystem::path& path
   } catch (const std::bad_alloc&) {
     filled = std::unexpected(base::out_of_memory());
   }
+  if (!filled) base::not_about_the_argument(filled.error());
   if (!filled && !remove_all(vfs, path, *directory)) {
     filled.error().message += fmt::format("; {} is not whole and could not be removed, remove it", path.string());
   }

@@ -179,11 +179,7 @@ Result<std::uint64_t> IdIndex::unused_number() {
 
 Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_count) {
   auto rebuilt = make_table(page_count, memory_count);
-  // A file that is not there says nothing about the memory that the caller asks for.
-  if (!rebuilt && rebuilt.error().os_error != 0 &&
-      (rebuilt.error().code == ErrorCode::not_found || rebuilt.error().code == ErrorCode::invalid_argument)) {
-    rebuilt.error().code = ErrorCode::io_error;
-  }
+  if (!rebuilt) base::not_about_the_argument(rebuilt.error());
   return rebuilt;
 }
 

@@ -11,7 +11,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "campaign.hpp"
 #include "failing_new.hpp"
@@ -25,6 +27,15 @@ namespace fs = std::filesystem;
 
 std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+}
+
+// Asked before anything else uses the engine: its next write would take the lock and release it.
+bool is_lock_free(const fs::path& store) {
+  const int log = open((store / "wal.log").c_str(), O_RDONLY | O_CLOEXEC);
+  if (log < 0) return true;
+  const bool is_free = flock(log, LOCK_EX | LOCK_NB) == 0;
+  close(log);
+  return is_free;
 }
 
 std::size_t mappings_of(const fs::path& root) {
@@ -123,6 +134,7 @@ Outcome attempt(Images& images, const RealCall& call, std::uint64_t first, bool 
   if (!result && (result.error().code != ErrorCode::out_of_memory || !fired)) {
     violation(fmt::format("answered {}: {}", to_string(result.error().code), result.error().message));
   }
+  if (!is_lock_free(subject.store)) violation("the lock is still held");
   std::vector<Model> allowed{subject.intended};
   if (!result && subject.intended != subject.model) allowed.push_back(subject.model);
   if (subject.engine && call.keeps_engine) {

@@ -55,7 +55,7 @@ const std::vector<Call>& calls() {
       {"recover", write},
       {"checkpoint", write},
       {"close", write + Codes{invalid_argument}},
-      {"backup", read + Codes{already_exists, invalid_argument}},
+      {"backup", read + Codes{already_exists, invalid_argument, not_found}},
       {"restore", opening + Codes{already_exists, poisoned}},
       {"verify", verifying},
       {"stats", read},

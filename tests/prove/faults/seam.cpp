@@ -275,11 +275,13 @@ void Trial::call(const Call& call) {
     if (!opened) return;  // nothing was attempted
   }
   doing_ = call.name;
+  const auto committed = [this] { return actor_.engine ? actor_.engine->committed_lsn() : Lsn{}; };
+  const Lsn before = committed();
   const auto result = call.operation.run(actor_);
   judge(call.name, result);
   if (result) {
     oracle_.succeeded(call.operation, actor_);
-    if (!call.is_read && call.name != "close") oracle_.settle();
+    if (committed() > before) oracle_.settle();
   } else {
     // A raw page whose number nobody was told is looked for by nobody.
     if (call.name != "allocate_page") oracle_.failed(call.operation, actor_, result.error());

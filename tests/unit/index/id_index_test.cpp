@@ -112,6 +112,21 @@ TEST_F(IdIndexTest, AnEraseSparesTheSlotOfAnotherIdOnThePage) {
   EXPECT_TRUE(must(index->erase(memory(second), 7)));
 }
 
+// The page cache was lost within one boot: the slots had been written back and the word that counts them had not.
+TEST_F(IdIndexTest, ARecountFindsSlotsThatWereNotCounted) {
+  const auto index = rebuilt();
+  for (std::uint64_t n = 1; n <= 20; ++n) {
+    store(n);
+    must(index->set(memory(n), n));
+  }
+  const std::string path = "/db/" + format::index_file_name(words.index_number());
+  const std::array<std::byte, 8> none{};
+  disk.damage(path, format::kIndexUsedOffset, none);
+  ASSERT_EQ(index->used(), 0U);
+  must(index->recount());
+  EXPECT_EQ(index->used(), 20U);
+}
+
 TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {
   const auto index = rebuilt();
   ASSERT_EQ(index->slot_count(), format::kMinIndexSlots);
