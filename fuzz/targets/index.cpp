@@ -23,6 +23,7 @@ MemoryId id_of(std::uint8_t number) {
 
 // Pages 1 to 8 hold memories 1 to 8.
 void make_pages(fuzz::MemoryFile& file, const format::Geometry& geometry) {
+  file.reset();
   file.resize(geometry.file_bytes(kPages));
   for (std::uint64_t page = 1; page <= kPages; ++page) {
     format::Entry entry{};
@@ -43,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Input input(data, size);
   static const format::Geometry geometry(format::kMinPageBytes);
   static fuzz::MemoryFile pages_file("pages.db");
-  if (pages_file.size_bytes() == 0) make_pages(pages_file, geometry);
+  make_pages(pages_file, geometry);  // each time: what one input left in the shared words is no other's
   fuzz::MemoryDirectory directory;
   const auto opened = fuzz::open_memory_file(pages_file);
   pages::SharedWords words(*opened->map(format::kSharedWordsOffset, base::kBlockBytes, true), kSeed);

@@ -58,7 +58,13 @@ void report(const char* what, const Scenario& scenario, const ExploreResult& res
 }
 
 TEST_P(Crash, PowerCutAtEveryStep) {
-  report("power cuts in", GetParam(), explore_power_cuts(GetParam(), {.fates_per_kind = 16, .nested_every = 2'003}));
+  report("power cuts in", GetParam(), explore_power_cuts(GetParam(), {.fates_per_kind = 4, .depth = 1}));
+}
+
+TEST(CrashInRecovery, PowerCutAtEveryStep) {
+  const Scenario update = scenarios().at(3);
+  report("power cuts in the recovery of", update,
+         explore_power_cuts(update, {.fates_per_kind = 2, .nested_every = 3'001}));
 }
 
 TEST_P(Crash, KillAtEveryStep) { report("kills in", GetParam(), explore_kills(GetParam())); }
