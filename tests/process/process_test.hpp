@@ -21,7 +21,8 @@ namespace mentedb::test {
 
 inline std::vector<std::string> actor_command(const std::filesystem::path& directory,
                                               const std::vector<std::string>& role) {
-  std::vector<std::string> command{MENTEDB_ACTOR, directory.string()};
+  const char* other = std::getenv("MENTEDB_ACTOR");  // tools/prove mutants: an actor of the mutated library
+  std::vector<std::string> command{other != nullptr ? other : MENTEDB_ACTOR, directory.string()};
   command.insert(command.end(), role.begin(), role.end());
   return command;
 }

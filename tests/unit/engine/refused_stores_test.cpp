@@ -140,6 +140,18 @@ TEST_F(RefusedStoresTest, ALogOfAnotherStore) {
   EXPECT_NE(found[0].message.find("another store"), std::string::npos);
 }
 
+TEST_F(RefusedStoresTest, TheLogOfItsBackup) {
+  // The same store id and another incarnation: its LSNs and pages went another way.
+  {
+    auto engine = open();
+    must(engine.backup("/copy"));
+    auto copy = open({}, "/copy");
+    must(copy.store_memory(memory(30)));
+  }
+  disk.install(kLog, disk.content("/copy/wal.log"));
+  expect_refused(ErrorCode::corruption, "belongs to another store");
+}
+
 TEST_F(RefusedStoresTest, ADamagedSuperblock) {
   for (const std::uint64_t at : {0U, 21U, 24U, 40U, 70U}) {
     flip(kPages, at);

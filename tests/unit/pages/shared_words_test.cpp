@@ -153,5 +153,24 @@ TEST_F(SharedWordsTest, AFloorHoldsForAnEngineThatMayNotWrite) {
   EXPECT_EQ(words.reuse_horizon(), 71U);
 }
 
+TEST_F(SharedWordsTest, WhoWaitsIsWoken) {
+  // Without it a waiter sleeps its slice to the end: slower, and nothing else tells.
+  std::vector<std::uint64_t> woken;
+  disk.set_hook([&](const mentedb::testing::Step& step) {
+    if (step.kind == mentedb::testing::StepKind::wake) woken.push_back(step.offset);
+    return mentedb::testing::StepAction::proceed();
+  });
+  words.publish_committed_lsn(1);
+  EXPECT_FALSE(words.publish_release());
+  EXPECT_TRUE(woken.empty()) << "nobody waits";
+  words.wait_for_commit(1, std::chrono::microseconds(0), true);
+  words.publish_committed_lsn(2);
+  EXPECT_EQ(woken.size(), 1U);
+  words.announce_lock_waiter();
+  EXPECT_TRUE(words.publish_release());
+  EXPECT_EQ(woken.size(), 2U);
+  disk.set_hook({});
+}
+
 }  // namespace
 }  // namespace mentedb::pages

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <vector>
 
 #include "support/results.hpp"
@@ -279,6 +280,27 @@ TEST_F(LogTest, AGapInTheLsnsEndsTheChain) {
   EXPECT_EQ(must(log.find_batch_behind(slot, good)), good.offset);
 }
 
+TEST_F(LogTest, ABatchThatTakesPagesAwayEndsTheChain) {
+  append(10);
+  const Tail good = tail;
+  auto image = batch(tail, 10);
+  auto header = base::read_struct<format::BatchHeader>(image);
+  header.counters.page_count = good.counters.page_count - 1;
+  base::write_struct(std::span(image), 0, header);
+  format::seal_batch(std::span(image).first(header.bytes), slot.seed);
+  must(log.append(tail.offset, aligned(image)));
+  EXPECT_EQ(walk().tail, good);
+}
+
+TEST_F(LogTest, AFailedSyncIsNeverAFullDisk) {
+  // `no_space` promises that nothing changed; after a failed sync nobody knows.
+  disk.set_hook([](const testing::Step& step) {
+    return step.kind == testing::StepKind::sync ? testing::StepAction::fail(ENOSPC) : testing::StepAction::proceed();
+  });
+  EXPECT_TRUE(is_error(log.append(tail.offset, aligned(batch(tail, 10))), ErrorCode::io_error));
+  disk.set_hook({});
+}
+
 TEST_F(LogTest, BatchesLargerThanTheReadAhead) {
   must(log.grow(4 << 20));
   append(10);
@@ -295,6 +317,22 @@ TEST_F(LogTest, BatchesLargerThanTheReadAhead) {
   }
   EXPECT_EQ(operations, 3);
   EXPECT_FALSE(reader.is_damaged());
+}
+
+TEST_F(LogTest, ALengthBeyondTheFileIsNotBelieved) {
+  auto image = batch(tail, 10);
+  auto header = base::read_struct<format::BatchHeader>(image);
+  header.bytes = static_cast<std::uint32_t>(format::kMaxBatchFileBytes);
+  base::write_struct(std::span(image), 0, header);
+  disk.damage(kPath, tail.offset, image);
+  std::uint64_t longest = 0;
+  disk.set_hook([&](const testing::Step& step) {
+    if (step.kind == testing::StepKind::read) longest = std::max(longest, step.length);
+    return testing::StepAction::proceed();
+  });
+  EXPECT_EQ(walk().tail, tail);
+  disk.set_hook({});
+  EXPECT_LE(longest, disk.content(kPath).size());
 }
 
 TEST_F(LogTest, ABatchCutOffByTheEndOfTheFileIsTorn) {
