@@ -162,12 +162,14 @@ class Points {
     return true;
   }
 
-  // Peers do not end by themselves; what else ends is a child that one of them has forked, or the killed process had.
+  // Peers do not end by themselves; what else ends is a child that one of them has forked, or the killed process had:
+  // strace follows that one, and kills it at its own n-th call.
   void check_peers() {
     int status = 0;
     for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
       const bool is_peer = std::ranges::find(peers_, pid, &Peer::pid) != peers_.end();
-      if ((is_peer || status != 0) && !violated())
+      const bool ended_well = status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+      if ((is_peer || !ended_well) && !violated())
         board_.note_violation(
             "conductor", fmt::format("{} ended with wait status {:#x}", is_peer ? "a peer" : "a forked child", status));
     }
