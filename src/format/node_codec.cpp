@@ -117,23 +117,20 @@ class Writer {
   std::span<std::byte> out_;
 };
 
-/// Takes bytes from the front. After the first failure every call fails, and `error` keeps the first reason.
+/// Takes bytes from the front. Who gets false asks no more; `error` says why.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> in) : in_(in), total_(in.size()) {}
 
   bool fail(std::string_view field, std::string_view why) {
-    if (!failed_) {
-      failed_ = true;
-      error_ = fmt::format("memory record: {} {} (byte {} of {})", field, why, total_ - in_.size(), total_);
-    }
+    error_ = fmt::format("memory record: {} {} (byte {} of {})", field, why, total_ - in_.size(), total_);
     return false;
   }
 
   template <class T>
   bool value(T& to, std::string_view field) {
     static_assert(std::is_trivially_copyable_v<T>);
-    if (failed_ || in_.size() < sizeof to) return fail(field, "is cut off");
+    if (in_.size() < sizeof to) return fail(field, "is cut off");
     std::memcpy(&to, in_.data(), sizeof to);
     in_ = in_.subspan(sizeof to);
     return true;
@@ -141,7 +138,7 @@ class Reader {
 
   /// `count` bytes without a copy.
   bool view(std::span<const std::byte>& to, std::size_t count, std::string_view field) {
-    if (failed_ || in_.size() < count) return fail(field, "is cut off");
+    if (in_.size() < count) return fail(field, "is cut off");
     to = in_.first(count);
     in_ = in_.subspan(count);
     return true;
@@ -182,7 +179,6 @@ class Reader {
  private:
   std::span<const std::byte> in_;
   std::size_t total_;
-  bool failed_ = false;
   std::string error_;
 };
 

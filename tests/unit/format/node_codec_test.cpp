@@ -232,6 +232,12 @@ TEST(NodeCodec, CountsThatDoNotFitAreRefused) {
   expect_corrupt(bytes, "attribute key is cut off");
 }
 
+TEST(NodeCodec, ARecordAboveTheLimitIsRefused) {
+  Bytes bytes = encode(smallest_node());
+  bytes.resize(kMaxEncodedBytes + 1);
+  expect_corrupt(bytes, "above the limit");
+}
+
 TEST(NodeCodec, RealMemoriesTakeLittleBesideTheirContent) {
   const auto file = test::test_data("locomo.jsonl");
   if (!file) GTEST_SKIP() << "MENTEDB_TEST_DATA is not set or has no locomo.jsonl";
