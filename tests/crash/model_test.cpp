@@ -4,23 +4,10 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/engine_impl.hpp"
-#include "support/crash/script.hpp"
-#include "support/sim/sim_disk.hpp"
-#include "support/sim/sim_vfs.hpp"
+#include "crash/small_store.hpp"
 
 namespace mentedb::testing {
 namespace {
-
-Options small() {
-  Options options;
-  options.page_size_bytes = 512;
-  options.wal_limit_bytes = 64 * 1024;
-  options.lock_timeout = std::chrono::seconds(2);
-  return options;
-}
-
-StorageEngine open(SimVfs& vfs) { return std::move(EngineAccess::open(vfs, kStorePath, small()).value()); }
 
 // A reader loaded the slot of an id and was slow. The memory moved away, and the reader copied the freed page; the next
 // update moved the memory back to that very page. The slot was "unchanged", so the reader believed that no page holds
@@ -30,8 +17,8 @@ TEST(Model, AMemoryThatMovesAwayAndBackIsNeverMissed) {
     SimDisk disk;
     SimVfs writer_vfs(disk);
     SimVfs reader_vfs(disk);
-    auto writer = open(writer_vfs);
-    auto reader = open(reader_vfs);
+    auto writer = open_store(writer_vfs);
+    auto reader = open_store(reader_vfs);
     ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
     ASSERT_TRUE(reader.load_memory(memory_id(1)));
     const PageId at_first = writer.find(memory_id(1)).value();
@@ -70,7 +57,7 @@ TEST(Model, AMemoryThatMovesAwayAndBackIsNeverMissed) {
 TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
   SimDisk disk;
   SimVfs vfs(disk);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   for (const std::uint64_t i : {1, 10, 12}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
   for (const std::uint64_t i : {10, 12}) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
   ASSERT_TRUE(engine.checkpoint());
@@ -88,7 +75,7 @@ TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
   EXPECT_TRUE(engine.store_memory(make_memory(3, 1)));
   EXPECT_TRUE(engine.checkpoint());
   SimVfs other(disk);
-  auto after = open(other);
+  auto after = open_store(other);
   for (const std::uint64_t i : {2, 3, 5}) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
   EXPECT_FALSE(after.load_memory(memory_id(1)));
 }

@@ -5,39 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/engine_impl.hpp"
+#include "crash/small_store.hpp"
 #include "format/log_format.hpp"
-#include "support/crash/script.hpp"
-#include "support/sim/sim_disk.hpp"
-#include "support/sim/sim_vfs.hpp"
 
 namespace mentedb::testing {
 namespace {
 
 using std::chrono::seconds;
 using std::chrono::steady_clock;
-
-Options small() {
-  Options options;
-  options.page_size_bytes = 512;
-  options.wal_limit_bytes = 64 * 1024;
-  options.lock_timeout = seconds(2);
-  return options;
-}
-
-StorageEngine open(SimVfs& vfs, const Options& options = small()) {
-  return std::move(EngineAccess::open(vfs, kStorePath, options).value());
-}
-
-// Kills `process` at its first step after it has synced the log.
-StepHook kill_after_log_sync(std::uint32_t process, bool& synced) {
-  return [process, &synced](const Step& step) {
-    if (step.process != process) return StepAction::proceed();
-    if (synced) return StepAction::kill();
-    synced = step.kind == StepKind::sync && step.file == "wal.log";
-    return StepAction::proceed();
-  };
-}
 
 // A checkpointer was killed between the write and the sync of the new slot; the next holder published a hint of that
 // epoch without making the slot durable. After a power cut that kept the hint, the store never opened again.
@@ -46,25 +21,15 @@ TEST(Review, AHintNeverSpeaksOfAnEpochWhoseSlotIsNotDurable) {
   SimVfs first(disk);
   SimVfs second(disk);
   {
-    auto killed = open(first);
-    auto next = open(second);
+    auto killed = open_store(first);
+    auto next = open_store(second);
     for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(killed.store_memory(make_memory(i, 1)));
-    bool slot_written = false;
-    disk.set_hook([&](const Step& step) {
-      if (step.process != first.process() || step.file != "wal.log") return StepAction::proceed();
-      if (step.kind == StepKind::write && step.offset < format::kLogStart) slot_written = true;
-      return slot_written && step.kind == StepKind::sync ? StepAction::kill() : StepAction::proceed();
-    });
-    EXPECT_THROW(static_cast<void>(killed.checkpoint()), ProcessKilled);
-    disk.set_hook({});
+    ASSERT_TRUE(kill_at(disk, first, at_slot_sync(), [&] { return killed.checkpoint(); }));
     ASSERT_TRUE(next.checkpoint());
   }
-  const Pending pending = disk.pending();
-  Fate fate = Fate::everything_kept(pending);
-  for (std::size_t i = 0; i < pending.sectors.size(); ++i) fate.sectors[i] = pending.sectors[i].file != "wal.log";
-  const auto found = disk.after_power_cut(fate);
+  const auto found = cut(disk, [](const PendingSector& sector) { return sector.file != "wal.log"; });
   SimVfs rebooted(*found);
-  const auto engine = EngineAccess::open(rebooted, kStorePath, small());
+  const auto engine = EngineAccess::open(rebooted, kStorePath, small_options());
   EXPECT_TRUE(engine) << engine.error().message;
 }
 
@@ -73,7 +38,7 @@ TEST(Review, APayloadLongerThanItsRunIsCorruption) {
   SimDisk disk;
   {
     SimVfs vfs(disk);
-    auto engine = open(vfs);
+    auto engine = open_store(vfs);
     ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
     ASSERT_TRUE(engine.checkpoint());
   }
@@ -112,7 +77,7 @@ TEST(Review, APayloadLongerThanItsRunIsCorruption) {
   std::ranges::copy(batch, log.begin() + static_cast<std::ptrdiff_t>(format::kLogStart));
   disk.install("/store/wal.log", log);
   SimVfs vfs(disk);
-  const auto engine = EngineAccess::open(vfs, kStorePath, small());
+  const auto engine = EngineAccess::open(vfs, kStorePath, small_options());
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().code, ErrorCode::corruption) << engine.error().message;
 }
@@ -123,14 +88,12 @@ TEST(Review, RedoRaisesTheHorizonBeforeItReusesADeletion) {
   SimVfs writer_vfs(disk);
   SimVfs opener_vfs(disk);
   SimVfs reader_vfs(disk);
-  auto writer = open(writer_vfs);
-  auto reader = open(reader_vfs);
+  auto writer = open_store(writer_vfs);
+  auto reader = open_store(reader_vfs);
   for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
   const Lsn cursor = reader.committed_lsn();
   ASSERT_TRUE(writer.delete_memory(memory_id(1)));
-  bool synced = false;
-  disk.set_hook(kill_after_log_sync(writer_vfs.process(), synced));
-  EXPECT_THROW(static_cast<void>(writer.store_memory(make_memory(50, 1))), ProcessKilled);
+  ASSERT_TRUE(kill_at(disk, writer_vfs, after_log_sync(), [&] { return writer.store_memory(make_memory(50, 1)); }));
   bool asked = false;
   std::size_t answers = 0;
   disk.set_hook([&](const Step& step) {
@@ -149,7 +112,7 @@ TEST(Review, RedoRaisesTheHorizonBeforeItReusesADeletion) {
     return StepAction::proceed();
   });
   {
-    auto opener = open(opener_vfs);
+    auto opener = open_store(opener_vfs);
   }
   disk.set_hook({});
   EXPECT_TRUE(asked);
@@ -161,13 +124,11 @@ TEST(Review, RedoRebuildsTheIndexBeforeItFreesARun) {
   SimVfs writer_vfs(disk);
   SimVfs opener_vfs(disk);
   SimVfs reader_vfs(disk);
-  auto writer = open(writer_vfs);
-  auto reader = open(reader_vfs);
+  auto writer = open_store(writer_vfs);
+  auto reader = open_store(reader_vfs);
   ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
   ASSERT_TRUE(reader.load_memory(memory_id(1)));
-  bool synced = false;
-  disk.set_hook(kill_after_log_sync(writer_vfs.process(), synced));
-  EXPECT_THROW(static_cast<void>(writer.update_memory(make_memory(1, 2))), ProcessKilled);
+  ASSERT_TRUE(kill_at(disk, writer_vfs, after_log_sync(), [&] { return writer.update_memory(make_memory(1, 2)); }));
   bool inside = false;
   bool refused = false;
   std::size_t reads = 0;
@@ -185,7 +146,7 @@ TEST(Review, RedoRebuildsTheIndexBeforeItFreesARun) {
     return StepAction::proceed();
   });
   {
-    auto opener = open(opener_vfs);
+    auto opener = open_store(opener_vfs);
   }
   disk.set_hook({});
   EXPECT_TRUE(refused);
@@ -198,7 +159,7 @@ TEST(Review, TheIdIndexIsAsDurableAsTheLogThatCouldRebuildIt) {
   SimDisk disk;
   {
     SimVfs vfs(disk);
-    auto engine = open(vfs);
+    auto engine = open_store(vfs);
     for (std::uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
     ASSERT_TRUE(engine.checkpoint());
   }
@@ -210,7 +171,7 @@ TEST(Review, TheIdIndexIsAsDurableAsTheLogThatCouldRebuildIt) {
   }
   const auto found = disk.after_power_cut(fate);
   SimVfs vfs(*found);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   for (std::uint64_t i = 0; i < 10; ++i) EXPECT_TRUE(engine.load_memory(memory_id(i))) << i;
 }
 
@@ -219,9 +180,9 @@ TEST(Review, RedoOfALargeBatchTakesTimeInProportion) {
   const auto redo_time = [](std::uint64_t count) {
     SimDisk disk;
     SimVfs writer_vfs(disk);
-    Options options = small();
+    Options options = small_options();
     options.wal_limit_bytes = std::uint64_t{16} << 20;
-    auto writer = open(writer_vfs, options);
+    auto writer = open_store(writer_vfs, options);
     std::vector<MemoryNode> nodes;
     for (std::uint64_t i = 0; i < count; ++i) nodes.push_back(make_memory(i, 1, 300));
     std::uint64_t log_syncs = 0;
@@ -237,7 +198,7 @@ TEST(Review, RedoOfALargeBatchTakesTimeInProportion) {
     disk.set_hook({});
     SimVfs opener_vfs(disk);
     const auto begin = steady_clock::now();
-    auto opener = open(opener_vfs, options);
+    auto opener = open_store(opener_vfs, options);
     const auto took = steady_clock::now() - begin;
     EXPECT_TRUE(opener.load_memory(memory_id(count - 1)));
     return took;
@@ -250,8 +211,8 @@ TEST(Review, AHolderOfTheLockNeverWaitsForItself) {
   SimDisk disk;
   SimVfs first(disk);
   SimVfs second(disk);
-  auto engine = open(first);
-  auto other = open(second);
+  auto engine = open_store(first);
+  auto other = open_store(second);
   ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
   ASSERT_TRUE(other.recover());  // moves the id index on
   disk.set_hook([&](const Step& step) {
@@ -269,7 +230,7 @@ TEST(Review, AHolderOfTheLockNeverWaitsForItself) {
 TEST(Review, AWriteThatIsDurableNeverAnswersNoSpace) {
   SimDisk disk;
   SimVfs vfs(disk);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
   bool logged = false;
   disk.set_hook([&](const Step& step) {
@@ -290,7 +251,7 @@ TEST(Review, AFullDiskAfterARebootCanBeOpened) {
   SimDisk disk;
   {
     SimVfs vfs(disk);
-    auto engine = open(vfs);
+    auto engine = open_store(vfs);
     for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
   }
   const auto found = disk.after_power_cut(Fate::everything_kept(disk.pending()));
@@ -298,7 +259,7 @@ TEST(Review, AFullDiskAfterARebootCanBeOpened) {
   found->set_capacity(kLarge);
   found->set_capacity(kLarge - found->free_bytes());
   SimVfs vfs(*found);
-  const auto engine = EngineAccess::open(vfs, kStorePath, small());
+  const auto engine = EngineAccess::open(vfs, kStorePath, small_options());
   EXPECT_TRUE(engine) << engine.error().message;
 }
 
@@ -306,30 +267,27 @@ TEST(Review, AFullDiskAfterARebootCanBeOpened) {
 TEST(Review, ABatchOfADeadWriterIsDurableBeforeItIsShown) {
   SimDisk disk;
   SimVfs writer_vfs(disk);
-  auto writer = open(writer_vfs);
+  auto writer = open_store(writer_vfs);
   SimVfs peer_vfs(disk);
-  auto peer = open(peer_vfs);
+  auto peer = open_store(peer_vfs);
   ASSERT_TRUE(peer.store_memory(make_memory(3, 1)));  // it has seen the epoch's slot synced
   ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
-  disk.set_hook([&](const Step& step) {
-    const bool its_sync = step.process == writer_vfs.process() && step.kind == StepKind::sync && step.file == "wal.log";
-    return its_sync ? StepAction::kill() : StepAction::proceed();
-  });
-  EXPECT_THROW(static_cast<void>(writer.store_memory(make_memory(2, 1))), ProcessKilled);
-  disk.set_hook({});
+  ASSERT_TRUE(kill_at(
+      disk, writer_vfs, [](const Step& step) { return is_in(step, "wal.log", StepKind::sync); },
+      [&] { return writer.store_memory(make_memory(2, 1)); }));
   // The next holder writes nothing of its own, and so syncs nothing of its own either.
   EXPECT_FALSE(peer.transact([](Transaction&) { return Result<void>(std::unexpected(Error{})); }));
   ASSERT_TRUE(peer.load_memory(memory_id(2)));
   const auto found = disk.after_power_cut(Fate::nothing_kept());
   SimVfs rebooted(*found);
-  EXPECT_TRUE(open(rebooted).load_memory(memory_id(2))) << "it was shown, and is gone (I3)";
+  EXPECT_TRUE(open_store(rebooted).load_memory(memory_id(2))) << "it was shown, and is gone (I3)";
 }
 
 // R7: a failed sync leaves pages that look clean and are not on the device; the next checkpoint writes them again.
 TEST(Review, ACheckpointAfterAFailedSyncWritesThePagesAgain) {
   SimDisk disk;
   SimVfs vfs(disk);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
   bool failed = false;
   disk.set_hook([&](const Step& step) {
@@ -342,7 +300,7 @@ TEST(Review, ACheckpointAfterAFailedSyncWritesThePagesAgain) {
   ASSERT_TRUE(engine.checkpoint());
   const auto found = disk.after_power_cut(Fate::nothing_kept());
   SimVfs rebooted(*found);
-  auto after = open(rebooted);
+  auto after = open_store(rebooted);
   for (std::uint64_t i = 0; i < 5; ++i) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
 }
 
@@ -353,7 +311,7 @@ TEST(Review, ACheckpointAfterAFailedSyncWritesThePagesAgain) {
 TEST(Review, AFailedSyncOfTheLogPutsThePagesInDoubt) {
   SimDisk disk;
   SimVfs vfs(disk);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
   bool failed = false;
   disk.set_hook([&](const Step& step) {
@@ -368,7 +326,7 @@ TEST(Review, AFailedSyncOfTheLogPutsThePagesInDoubt) {
     page_writes += step.kind == StepKind::write && step.file == "pages.db" ? 1U : 0U;
     return StepAction::proceed();
   });
-  auto reopened = open(vfs);
+  auto reopened = open_store(vfs);
   ASSERT_TRUE(reopened.checkpoint());
   EXPECT_GE(page_writes, 2 * 5U) << "each run and its directory entry";
 }
@@ -378,7 +336,7 @@ TEST(Review, AFailedSyncOfTheLogPutsThePagesInDoubt) {
 TEST(Review, WordsThatCannotBeStoredToAreAnErrorBeforeTheLog) {
   SimDisk disk;
   SimVfs vfs(disk);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
   std::uint64_t stores = 0;
   disk.set_hook([&](const Step& step) {
@@ -398,13 +356,13 @@ TEST(Review, WordsThatCannotBeStoredToAreAnErrorBeforeTheLog) {
 TEST(Review, ACursorOfOneBackupIsRefusedByAnother) {
   SimDisk disk;
   SimVfs vfs(disk);
-  auto engine = open(vfs);
+  auto engine = open_store(vfs);
   ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
   ASSERT_TRUE(engine.backup("/first"));
   ASSERT_TRUE(engine.store_memory(make_memory(2, 1)));
   ASSERT_TRUE(engine.backup("/second"));
-  auto first = EngineAccess::open(vfs, "/first", small());
-  auto second = EngineAccess::open(vfs, "/second", small());
+  auto first = EngineAccess::open(vfs, "/first", small_options());
+  auto second = EngineAccess::open(vfs, "/second", small_options());
   ASSERT_TRUE(first && second);
   for (std::uint64_t i = 10; i < 20; ++i) ASSERT_TRUE(first->store_memory(make_memory(i, 1)));
   for (std::uint64_t i = 30; i < 45; ++i) ASSERT_TRUE(second->store_memory(make_memory(i, 1)));

@@ -8,13 +8,10 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/engine_impl.hpp"
+#include "crash/small_store.hpp"
 #include "engine/verify.hpp"
 #include "format/log_format.hpp"
-#include "support/crash/script.hpp"
-#include "support/sim/sim_disk.hpp"
 #include "support/sim/sim_scheduler.hpp"
-#include "support/sim/sim_vfs.hpp"
 
 namespace mentedb::testing {
 namespace {
@@ -22,52 +19,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-Options small() {
-  Options options;
-  options.page_size_bytes = 512;
-  options.wal_limit_bytes = 64 * 1024;
-  options.lock_timeout = milliseconds(50);
-  return options;
-}
-
-StorageEngine open(SimVfs& vfs) { return std::move(EngineAccess::open(vfs, kStorePath, small()).value()); }
-
-bool is_in(const Step& step, std::string_view file, StepKind kind) { return step.file == file && step.kind == kind; }
-
-/// Runs `call`, and kills `process` at the first step for which `when` is true. False when there was none.
-template <class When, class Call>
-bool kill_at(SimDisk& disk, const SimVfs& process, When when, Call call) {
-  bool killed = false;
-  disk.set_hook([&](const Step& step) {
-    if (killed || step.process != process.process() || !when(step)) return StepAction::proceed();
-    killed = true;
-    return StepAction::kill();
-  });
-  try {
-    static_cast<void>(call());
-  } catch (const ProcessKilled&) {
-  }
-  disk.set_hook({});
-  return killed;
-}
-
-/// True from the step after the log was synced: the batch is durable, nothing is visible.
-auto after_log_sync() {
-  return [synced = false](const Step& step) mutable {
-    if (synced) return true;
-    synced = is_in(step, "wal.log", StepKind::sync);
-    return false;
-  };
-}
-
-/// Power is cut; of the unsynced sectors those survive for which `keep` is true.
-template <class Keep>
-std::unique_ptr<SimDisk> cut(const SimDisk& disk, Keep keep) {
-  const Pending pending = disk.pending();
-  Fate fate = Fate::everything_kept(pending);
-  for (std::size_t i = 0; i < pending.sectors.size(); ++i) fate.sectors[i] = keep(pending.sectors[i]);
-  return disk.after_power_cut(fate);
-}
+Options small() { return small_options(milliseconds(50)); }
+StorageEngine open(SimVfs& vfs) { return open_store(vfs, small()); }
 
 std::uint32_t version_of(const StorageEngine& engine, std::uint64_t number) {
   const auto loaded = engine.load_memory(memory_id(number));
@@ -111,14 +64,7 @@ TEST(Rules, R1TheNewEpochsSlotIsDurableBeforeItsFirstAppend) {
   auto next = open(next_vfs);
   for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(killed.store_memory(make_memory(i, 1)));
   const Lsn committed = killed.committed_lsn();
-  bool slot_written = false;
-  ASSERT_TRUE(kill_at(
-      disk, killed_vfs,
-      [&](const Step& step) {
-        if (is_in(step, "wal.log", StepKind::write) && step.offset < format::kLogStart) slot_written = true;
-        return slot_written && is_in(step, "wal.log", StepKind::sync);
-      },
-      [&] { return killed.checkpoint(); }));
+  ASSERT_TRUE(kill_at(disk, killed_vfs, at_slot_sync(), [&] { return killed.checkpoint(); }));
   std::size_t cuts = 0;
   bool appended = false;
   disk.set_hook([&](const Step& step) {
@@ -141,6 +87,29 @@ TEST(Rules, R1TheNewEpochsSlotIsDurableBeforeItsFirstAppend) {
   ASSERT_TRUE(next.store_memory(make_memory(9, 1)));
   disk.set_hook({});
   EXPECT_EQ(cuts, 1U);
+}
+
+// R1 is once an epoch, not once a process: the peer had seen the slot of the epoch before synced.
+TEST(Rules, R1EachEpochsSlotIsMadeDurable) {
+  SimDisk disk;
+  SimVfs killed_vfs(disk);
+  SimVfs peer_vfs(disk);
+  auto killed = open(killed_vfs);
+  auto peer = open(peer_vfs);
+  ASSERT_TRUE(killed.store_memory(make_memory(1, 1)));
+  ASSERT_TRUE(peer.store_memory(make_memory(2, 1)));
+  ASSERT_TRUE(kill_at(disk, killed_vfs, at_slot_sync(), [&] { return killed.checkpoint(); }));
+  bool synced = false;
+  bool appended_first = false;
+  disk.set_hook([&](const Step& step) {
+    if (step.file != "wal.log") return StepAction::proceed();
+    synced |= step.kind == StepKind::sync;
+    appended_first |= !synced && step.kind == StepKind::write && step.offset >= format::kLogStart;
+    return StepAction::proceed();
+  });
+  ASSERT_TRUE(peer.store_memory(make_memory(3, 1)));
+  disk.set_hook({});
+  EXPECT_FALSE(appended_first) << "a batch of an epoch whose slot is not durable";
 }
 
 // R2, H7. The log's sync fails and its writer dies before it could tell anybody. In the page cache the batch is
