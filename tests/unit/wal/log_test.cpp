@@ -280,6 +280,14 @@ TEST_F(LogTest, AGapInTheLsnsEndsTheChain) {
   EXPECT_EQ(must(log.find_batch_behind(slot, good)), good.offset);
 }
 
+TEST_F(LogTest, OnlyABatchOfLaterLsnsIsProof) {
+  Tail later = tail;
+  append(10);
+  append(10);
+  later.next_lsn = tail.next_lsn;
+  EXPECT_EQ(must(log.find_batch_behind(slot, later)), std::nullopt);
+}
+
 TEST_F(LogTest, ABatchThatTakesPagesAwayEndsTheChain) {
   append(10);
   const Tail good = tail;
@@ -322,7 +330,8 @@ TEST_F(LogTest, BatchesLargerThanTheReadAhead) {
 TEST_F(LogTest, ALengthBeyondTheFileIsNotBelieved) {
   auto image = batch(tail, 10);
   auto header = base::read_struct<format::BatchHeader>(image);
-  header.bytes = static_cast<std::uint32_t>(format::kMaxBatchFileBytes);
+  const std::size_t size = disk.content(kPath).size();
+  header.bytes = static_cast<std::uint32_t>(size);  // what is before the batch does not count
   base::write_struct(std::span(image), 0, header);
   disk.damage(kPath, tail.offset, image);
   std::uint64_t longest = 0;
@@ -332,7 +341,7 @@ TEST_F(LogTest, ALengthBeyondTheFileIsNotBelieved) {
   });
   EXPECT_EQ(walk().tail, tail);
   disk.set_hook({});
-  EXPECT_LE(longest, disk.content(kPath).size());
+  EXPECT_LT(longest, size);
 }
 
 TEST_F(LogTest, ABatchCutOffByTheEndOfTheFileIsTorn) {
