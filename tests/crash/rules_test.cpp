@@ -2,6 +2,7 @@
 // rule, with kills, power cuts and switches at the very steps (docs/invariants.md; H numbers are those of the review).
 // Each was seen to fail with its rule taken out of src/; docs/prove/crash.md says how.
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <set>
@@ -315,6 +316,28 @@ TEST(Rules, R6EachPartOfAPageIsRedoneOnItsOwn) {
   }
 }
 
+// R6. A writer dies between the two halves of a run: its data are whole, and behind them lies what was there before.
+TEST(Rules, R6RedoLooksBehindTheDataOfARun) {
+  SimDisk disk({.tear_bytes = 512});
+  SimVfs writer_vfs(disk);
+  Options options = small();
+  options.page_size_bytes = 4'096;
+  auto writer = open_store(writer_vfs, options);
+  for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1, 3'000)));
+  for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(writer.delete_memory(memory_id(i)));
+  std::size_t slices = 0;
+  ASSERT_TRUE(kill_at(
+      disk, writer_vfs,
+      [&](const Step& step) { return is_in(step, "pages.db", StepKind::write_slice) && ++slices == 2; },
+      [&] { return writer.store_memory(make_memory(30, 1)); }));
+  {
+    SimVfs opener_vfs(disk);
+    auto opener = open_store(opener_vfs, options);
+    EXPECT_EQ(version_of(opener, 30), 1U);
+  }
+  expect_sound(disk);
+}
+
 // R7, H6. The sync of pages.db fails and the checkpointer dies with the news. Whoever comes next has a descriptor that
 // reports nothing, and must not trust it.
 TEST(Rules, R7AFailedSyncOutlivesTheProcessThatWasTold) {
@@ -347,6 +370,33 @@ TEST(Rules, R7AFailedSyncOutlivesTheProcessThatWasTold) {
     auto engine = open(rebooted);
     for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(version_of(engine, i), 1U) << i;
   }
+}
+
+// R7. A sync failed: the pages look clean, the device does not have them, and the kernel may drop them at any moment.
+// Who opens the store makes them dirty again at once, and does not leave that to the next checkpoint.
+TEST(Rules, R7WhoOpensUnderTheMarkWritesThePagesAgain) {
+  SimDisk disk;
+  const auto dirty_pages = [&disk] {
+    const auto sectors = disk.pending().sectors;
+    return std::ranges::count_if(sectors, [](const PendingSector& sector) {
+      return sector.file == "pages.db" && sector.sector * 512 >= format::kSharedWordsOffset + base::kBlockBytes;
+    });
+  };
+  {
+    SimVfs vfs(disk);
+    auto engine = open(vfs);
+    for (std::uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+    disk.set_hook([](const Step& step) {
+      return is_in(step, "pages.db", StepKind::sync) ? StepAction::fail(EIO) : StepAction::proceed();
+    });
+    EXPECT_FALSE(engine.checkpoint());
+    disk.set_hook({});
+    vfs.kill();
+  }
+  ASSERT_EQ(dirty_pages(), 0);
+  SimVfs vfs(disk);
+  const auto engine = open(vfs);
+  EXPECT_GE(dirty_pages(), 3);
 }
 
 // R8, H31. A reader has loaded the slot and stalls. The memory moves away and, in a second update, back to that page;

@@ -127,6 +127,25 @@ TEST_F(IdIndexTest, ARecountFindsSlotsThatWereNotCounted) {
   EXPECT_EQ(index->used(), 20U);
 }
 
+// A page cache that is lost within one boot leaves the header of a table that is believed.
+TEST_F(IdIndexTest, TheSlotsAreDurableBeforeAHeaderSpeaksOfThem) {
+  bool synced = false;
+  bool header_written = false;
+  disk.set_hook([&](const mentedb::testing::Step& step) {
+    if (step.file.starts_with("ids")) {
+      synced |= step.kind == mentedb::testing::StepKind::sync;
+      if (step.kind == mentedb::testing::StepKind::write && step.offset == 0) {
+        header_written = true;
+        EXPECT_TRUE(synced);
+      }
+    }
+    return mentedb::testing::StepAction::proceed();
+  });
+  rebuilt();
+  disk.set_hook({});
+  EXPECT_TRUE(header_written);
+}
+
 TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {
   const auto index = rebuilt();
   ASSERT_EQ(index->slot_count(), format::kMinIndexSlots);
