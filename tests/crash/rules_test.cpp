@@ -316,6 +316,28 @@ TEST(Rules, R6EachPartOfAPageIsRedoneOnItsOwn) {
   }
 }
 
+// R5. Whoever redoes may die of it, half way through the pages: a hint from before must not speak for them.
+TEST(Rules, R5AKilledRecoveryLeavesNoHint) {
+  SimDisk disk;
+  SimVfs killed_vfs(disk);
+  SimVfs next_vfs(disk);
+  auto killed = open(killed_vfs);
+  auto next = open(next_vfs);
+  ASSERT_TRUE(next.store_memory(make_memory(1, 1)));
+  std::size_t stores = 0;
+  ASSERT_TRUE(kill_at(
+      disk, killed_vfs, [&](const Step& step) { return is_in(step, "pages.db", StepKind::store) && ++stores == 2; },
+      [&] { return killed.recover(); }));
+  bool looked = false;
+  disk.set_hook([&](const Step& step) {
+    looked |= is_in(step, "wal.log", StepKind::read) && step.offset >= format::kLogStart;
+    return StepAction::proceed();
+  });
+  ASSERT_TRUE(next.store_memory(make_memory(2, 1)));
+  disk.set_hook({});
+  EXPECT_TRUE(looked);
+}
+
 // R6. A writer dies between the two halves of a run: its data are whole, and behind them lies what was there before.
 TEST(Rules, R6RedoLooksBehindTheDataOfARun) {
   SimDisk disk({.tear_bytes = 512});
