@@ -497,6 +497,24 @@ TEST(Rules, R9AKillBetweenTheWordsOfTheHintReusesNoLsn) {
   }
 }
 
+// R10. One write to the pages fails when the log is durable: the caller need not know.
+TEST(Rules, R10APageWriteThatFailsOnceIsTriedAgain) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  bool failed = false;
+  disk.set_hook([&](const Step& step) {
+    if (failed || !is_in(step, "pages.db", StepKind::write)) return StepAction::proceed();
+    failed = true;
+    return StepAction::fail(EIO);
+  });
+  EXPECT_TRUE(engine.store_memory(make_memory(1, 1)));
+  disk.set_hook({});
+  EXPECT_TRUE(failed);
+  EXPECT_EQ(version_of(engine, 1), 1U);
+  expect_sound(disk);
+}
+
 // R10, H14. While the page file takes no writes, the durable batch is acknowledged by nobody, hidden behind no hint and
 // dropped by no checkpoint; afterwards the next holder completes it.
 TEST(Rules, R10TheHintDoesNotMovePastWhatIsNotVisible) {
