@@ -503,8 +503,8 @@ TEST(Rules, R10APageWriteThatFailsOnceIsTriedAgain) {
   SimVfs vfs(disk);
   auto engine = open(vfs);
   bool failed = false;
-  disk.set_hook([&](const Step& step) {
-    if (failed || !is_in(step, "pages.db", StepKind::write)) return StepAction::proceed();
+  disk.set_hook([&, is_durable = after_log_sync()](const Step& step) mutable {
+    if (!is_durable(step) || failed || !is_in(step, "pages.db", StepKind::write)) return StepAction::proceed();
     failed = true;
     return StepAction::fail(EIO);
   });
