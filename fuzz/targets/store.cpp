@@ -155,9 +155,12 @@ class Session {
     static_cast<void>(engine::salvage_directory(vfs_, kPath, "/salvaged", kAtOnce));
     if (auto engine = EngineAccess::open(vfs_, kPath, options_)) {
       if (engine->backup("/copy")) {
-        const auto report = engine::verify_directory(vfs_, "/copy", kAtOnce);
-        FUZZ_REQUIRE(report);
-        FUZZ_REQUIRE(store_.forged() || report->problems.empty());
+        const auto copy = engine::verify_directory(vfs_, "/copy", kAtOnce);
+        FUZZ_REQUIRE(copy);
+        if (store_.forged() || copy->problems.empty()) return;
+        // Two pages that both say that they hold a memory: each is whole, and only verify compares them.
+        const auto source = engine::verify_directory(vfs_, kPath, kAtOnce);
+        FUZZ_REQUIRE(source && !source->problems.empty());
       }
     }
     if (auto engine = EngineAccess::open(vfs_, "/salvaged", options_)) read_all(*engine);
