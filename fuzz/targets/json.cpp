@@ -22,7 +22,7 @@ void memory(std::string_view text) {
     FUZZ_REQUIRE(!node.error().message.empty());
     return;
   }
-  FUZZ_REQUIRE(validate(*node));
+  if (!validate(*node)) return;  // of the right types, but not what a store takes: a confidence of 5, say
   const std::string printed = to_json(*node);
   const auto again = from_json(printed);
   FUZZ_REQUIRE(again && *again == *node);

@@ -78,8 +78,10 @@ Result<Store::Hold> Store::acquire(std::chrono::milliseconds timeout) {
 
 // R5: a valid hint says that the last holder finished. The slot tells the epoch's seed; it is read once an epoch.
 Result<wal::Tail> Store::tail_from_hint() {
-  // A hint older than what this engine has seen is a page of shared words that the kernel lost and read again.
-  if (const auto hint = words_->hint(); hint && hint->next_lsn >= highest_next_lsn_) {
+  // A hint older than what this engine has seen is a page of shared words that the kernel lost and read again. One that
+  // knows of more pages than there are is made up (I10): whoever believed it would write as many.
+  if (const auto hint = words_->hint();
+      hint && hint->next_lsn >= highest_next_lsn_ && hint->counters.page_count <= pool_->page_count()) {
     if (hint->epoch == slot_.epoch) return *hint;
     MENTEDB_TRY_ASSIGN(const auto slots, log_->read_slots());
     if (const format::LogSlot* newest = slots.newest(); newest != nullptr && newest->epoch == hint->epoch) {

@@ -2,6 +2,7 @@
 // taken too long to find, each with its story.
 #include <gtest/gtest.h>
 
+#include "base/checksum.hpp"
 #include "support/store_fixture.hpp"
 
 namespace mentedb {
@@ -110,6 +111,24 @@ TEST_F(HostileStoreTest, AnOldHintIsNotTheTailOfAReaderThatKnowsBetter) {
   }
   expect_clean("/copy");
   EXPECT_EQ(must(open({}, "/copy").stats()).memory_count, 11U);
+}
+
+// A backup believed it, and wrote zeros for all these pages until the disk was full.
+TEST_F(HostileStoreTest, AHintOfPagesThatTheFileDoesNotHave) {
+  for (const bool may_write : {false, true}) {
+    auto engine = open(may_write ? Options{} : read_only());
+    const auto words = disk.content(kPages);
+    constexpr std::size_t kHint = format::kSharedWordsOffset + sizeof(std::uint64_t);  // behind its check
+    auto hint = base::read_struct<wal::Tail>(std::span(words).subspan(kHint));
+    hint.counters.page_count = 1'000'000;
+    disk.damage(kPages, kHint, base::bytes_of(hint));
+    forge_word(0, base::checksum(base::bytes_of(hint), superblock().seed));
+    const char* const copy = may_write ? "/copy-2" : "/copy";
+    must(engine.backup(copy));
+    EXPECT_LT(disk.content(std::string(copy) + "/pages.db").size(), 2 * words.size());
+    expect_clean(copy);
+    if (may_write) must(engine.store_memory(memory(40)));
+  }
 }
 
 // A reader looked a thousand times at a damaged memory whatever its size: minutes for one of 24 MiB.
