@@ -90,6 +90,7 @@ HostileStore::HostileStore(std::uint64_t shape) : disk_(base_store(shape % kShap
 }
 
 std::uint64_t HostileStore::size_of(const std::string& path) const {
+  if (path.empty()) return 0;  // pick_file found none: all were removed
   const std::scoped_lock lock(disk_->kernel()->mutex);
   const auto* directory = disk_->kernel()->find_directory("/store");
   const auto found = directory->current.find(path.substr(sizeof "/store/" - 1));

@@ -17,24 +17,6 @@ constexpr std::uint64_t kFirstOpenerNumber = 2'000;  // openers store memories o
 constexpr std::uint64_t kLastNumber = 2'900;
 constexpr std::uint64_t kMaxSteps = 1'000'000;  // of a session: more is a livelock
 
-bool changes_something(StepKind kind) {
-  switch (kind) {
-    case StepKind::write:
-    case StepKind::write_slice:
-    case StepKind::sync:
-    case StepKind::sync_directory:
-    case StepKind::allocate:
-    case StepKind::open:
-    case StepKind::remove:
-    case StepKind::create_directory:
-    case StepKind::open_directory:
-    case StepKind::store:
-      return true;
-    default:
-      return false;
-  }
-}
-
 SimVfsOptions vfs_options(const Workload& workload) { return {.support_direct = workload.direct_log}; }
 
 // What a new process does after a crash.

@@ -114,24 +114,6 @@ void prepare(const Scenario& scenario, SimVfs& vfs, Actor& actor, Oracle& oracle
   run(scenario.setup, actor, oracle);
 }
 
-bool changes_something(StepKind kind) {
-  switch (kind) {
-    case StepKind::write:
-    case StepKind::write_slice:
-    case StepKind::sync:
-    case StepKind::sync_directory:
-    case StepKind::allocate:
-    case StepKind::open:
-    case StepKind::remove:
-    case StepKind::create_directory:
-    case StepKind::open_directory:
-    case StepKind::store:
-      return true;
-    default:
-      return false;
-  }
-}
-
 class PowerCutExplorer {
  public:
   PowerCutExplorer(const Scenario& scenario, const ExploreLimits& limits) : scenario_(scenario), limits_(limits) {}

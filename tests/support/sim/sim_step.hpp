@@ -99,4 +99,23 @@ struct ProcessKilled {
 /// Thrown from a seam call of every process of a machine whose power was cut.
 struct PowerCut {};
 
+/// True when a power cut or a kill before the step leaves something else than one after it.
+inline bool changes_something(StepKind kind) {
+  switch (kind) {
+    case StepKind::write:
+    case StepKind::write_slice:
+    case StepKind::sync:
+    case StepKind::sync_directory:
+    case StepKind::allocate:
+    case StepKind::open:
+    case StepKind::remove:
+    case StepKind::create_directory:
+    case StepKind::open_directory:
+    case StepKind::store:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace mentedb::testing
