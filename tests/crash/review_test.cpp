@@ -1,5 +1,6 @@
 // What a review of the protocol found, one test and its story each.
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -116,6 +117,36 @@ TEST(Review, RedoRaisesTheHorizonBeforeItReusesADeletion) {
   }
   disk.set_hook({});
   EXPECT_TRUE(asked);
+}
+
+// The same of a commit: whoever asks between its page writes and its publication is told of the deletion, too.
+TEST(Review, ACommitRaisesTheHorizonBeforeItReusesADeletion) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  SimVfs reader_vfs(disk);
+  auto writer = open_store(writer_vfs);
+  auto reader = open_store(reader_vfs);
+  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
+  const Lsn cursor = reader.committed_lsn();
+  ASSERT_TRUE(writer.delete_memory(memory_id(1)));
+  bool inside = false;
+  std::size_t asked = 0;
+  std::size_t refused = 0;
+  disk.set_hook([&](const Step& step) {
+    if (inside || step.process != writer_vfs.process()) return StepAction::proceed();
+    inside = true;
+    const auto changes = reader.changes_since(cursor);
+    const bool listed = changes && std::ranges::count(changes->changes, memory_id(1), &Change::id) != 0;
+    EXPECT_TRUE(listed || (!changes && changes.error().code == ErrorCode::resync_required)) << "step " << step.index;
+    ++asked;
+    refused += changes ? 0U : 1U;
+    inside = false;
+    return StepAction::proceed();
+  });
+  ASSERT_TRUE(writer.store_memory(make_memory(50, 1)));
+  disk.set_hook({});
+  EXPECT_GT(asked, 10U);
+  EXPECT_GT(refused, 0U) << "the page of the deletion was not taken";
 }
 
 // Redo without a usable index freed the old run of an update before it rebuilt the index: readers lost a live memory.
@@ -320,6 +351,39 @@ TEST(Review, AFailedSyncOfTheLogPutsThePagesInDoubt) {
     return StepAction::fail(EIO);
   });
   EXPECT_FALSE(engine.store_memory(make_memory(9, 1)));
+  static_cast<void>(engine.close());
+  std::uint64_t page_writes = 0;
+  disk.set_hook([&](const Step& step) {
+    page_writes += step.kind == StepKind::write && step.file == "pages.db" ? 1U : 0U;
+    return StepAction::proceed();
+  });
+  auto reopened = open_store(vfs);
+  ASSERT_TRUE(reopened.checkpoint());
+  EXPECT_GE(page_writes, 2 * 5U) << "each run and its directory entry";
+}
+
+// The same when the sync that fails is that of a log that was to become longer: nothing was appended, and what the
+// device dropped may be pages.
+TEST(Review, AFailedGrowthOfTheLogPutsThePagesInDoubt) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  Options options = small_options();
+  {
+    auto created = open_store(vfs, options);
+  }
+  options.wal_limit_bytes = std::uint64_t{1} << 20;  // more than the log was made for
+  auto engine = open_store(vfs, options);
+  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+  std::uint64_t appends = 0;
+  disk.set_hook([&](const Step& step) {
+    if (step.file != "wal.log") return StepAction::proceed();
+    appends +=
+        step.kind == StepKind::write && step.offset + step.length <= disk.content("/store/wal.log").size() ? 1U : 0U;
+    return step.kind == StepKind::sync ? StepAction::fail(EIO) : StepAction::proceed();
+  });
+  EXPECT_FALSE(engine.store_memory(make_memory(9, 1, 200'000)));
+  EXPECT_EQ(appends, 0U) << "it was not the growth that failed";
+  disk.set_hook({});
   static_cast<void>(engine.close());
   std::uint64_t page_writes = 0;
   disk.set_hook([&](const Step& step) {

@@ -113,6 +113,30 @@ TEST(Rules, R1EachEpochsSlotIsMadeDurable) {
   EXPECT_FALSE(appended_first) << "a batch of an epoch whose slot is not durable";
 }
 
+// R1, I11. The new epoch's slot was written and its sync failed: nobody can tell which epoch the device has.
+TEST(Rules, R1AnEngineWhoseSlotFailedIsPoisoned) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  auto engine = open(vfs);
+  ASSERT_TRUE(engine.store_memory(make_memory(1, 1)));
+  disk.set_hook([failing = at_slot_sync()](const Step& step) mutable {
+    return failing(step) ? StepAction::fail(EIO) : StepAction::proceed();
+  });
+  EXPECT_FALSE(engine.checkpoint());
+  disk.set_hook({});
+  const auto stored = engine.store_memory(make_memory(2, 1));
+  ASSERT_FALSE(stored);
+  EXPECT_EQ(stored.error().code, ErrorCode::poisoned);
+  EXPECT_EQ(version_of(engine, 1), 1U);
+  auto reopened = open(vfs);
+  ASSERT_TRUE(reopened.store_memory(make_memory(2, 1)));
+  const auto found = disk.after_power_cut(Fate::nothing_kept());
+  SimVfs rebooted(*found);
+  auto after = open(rebooted);
+  EXPECT_EQ(version_of(after, 1), 1U);
+  EXPECT_EQ(version_of(after, 2), 1U);
+}
+
 // R2, H7. The log's sync fails and its writer dies before it could tell anybody. In the page cache the batch is
 // complete and clean; another sync succeeds and makes nothing durable. (Buffered log: a direct one reads from the
 // device.)
@@ -240,6 +264,39 @@ TEST(Rules, R4NoOldVersionComesBackDuringRedo) {
   }
   disk.set_hook({});
   EXPECT_GT(shown, 0U);
+}
+
+// R4 in a commit: of a memory that a batch changes twice only the last version is ever written, or a reader would be
+// shown one that nobody committed.
+TEST(Rules, R4ABatchShowsOnlyItsLastVersions) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  SimVfs reader_vfs(disk);
+  auto writer = open(writer_vfs);
+  auto reader = open(reader_vfs);
+  ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
+  std::set<std::uint32_t> shown;
+  std::size_t reads = 0;
+  bool inside = false;
+  disk.set_hook([&](const Step& step) {
+    if (inside || step.process != writer_vfs.process()) return StepAction::proceed();
+    inside = true;
+    shown.insert(version_of(reader, 1));
+    EXPECT_EQ(version_of(reader, 2), 0U) << "stored and deleted in one batch";
+    ++reads;
+    inside = false;
+    return StepAction::proceed();
+  });
+  ASSERT_TRUE(writer.transact([](Transaction& transaction) -> Result<void> {
+    if (auto done = transaction.update(make_memory(1, 2)); !done) return done;
+    if (auto done = transaction.store(make_memory(2, 1)); !done) return std::unexpected(done.error());
+    if (auto done = transaction.update(make_memory(1, 3)); !done) return done;
+    return transaction.erase(memory_id(2));
+  }));
+  shown.insert(version_of(reader, 1));
+  disk.set_hook({});
+  EXPECT_GT(reads, 20U);
+  EXPECT_EQ(shown, (std::set<std::uint32_t>{1, 3}));
 }
 
 // R5, H8. A writer dies between log and pages. A checkpointer that has the store open resets nothing before it has
@@ -671,6 +728,33 @@ TEST(Rules, ChangesSinceTellsEverythingWheneverItIsAsked) {
   EXPECT_GT(answers, 50U);
 }
 
+// H10 (b). A change that is committed while the scan is under way, behind it, is the next answer's.
+TEST(Rules, WhatChangesDuringAScanIsToldByTheNextOne) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  SimVfs reader_vfs(disk);
+  auto writer = open(writer_vfs);
+  auto reader = open(reader_vfs);
+  for (std::uint64_t i = 0; i < 200; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
+  const MemoryId first = list(writer).front().first;
+  std::size_t copies = 0;
+  disk.set_hook([&](const Step& step) {
+    if (step.process != reader_vfs.process() || step.kind != StepKind::copy || ++copies != 2)
+      return StepAction::proceed();
+    EXPECT_TRUE(writer.delete_memory(first));
+    return StepAction::proceed();
+  });
+  const auto changes = reader.changes_since(Lsn{1});
+  disk.set_hook({});
+  ASSERT_TRUE(changes);
+  EXPECT_GT(copies, 1U);
+  const auto next = reader.changes_since(changes->cursor);
+  ASSERT_TRUE(next);
+  ASSERT_EQ(next->changes.size(), 1U);
+  EXPECT_EQ(next->changes.front().id, first);
+  EXPECT_EQ(next->changes.front().kind, ChangeKind::deleted);
+}
+
 // H10 (a). A deletion whose record is gone is not passed over in silence.
 TEST(Rules, ADeletionWhosePageIsUsedAgainIsToldOrAsksForAResync) {
   SimDisk disk;
@@ -756,6 +840,34 @@ TEST(Rules, ASlotFromBeforeAMoveDoesNotOutliveRedo) {
   auto engine = open(vfs);
   EXPECT_EQ(version_of(engine, 1), 2U);
   expect_sound(*found);
+}
+
+// H11. The same, when what was lost is the word that counts the slots: a table that counts too few fills up.
+TEST(Rules, SlotsWhoseCountWasLostAreCountedByRedo) {
+  SimDisk disk;
+  {
+    SimVfs vfs(disk);
+    auto engine = open(vfs);
+    ASSERT_TRUE(engine.store_memory(make_memory(0, 1)));
+    ASSERT_TRUE(engine.checkpoint());
+    for (std::uint64_t i = 1; i < 20; ++i) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+    vfs.kill();
+  }
+  const Pending pending = disk.pending();
+  Fate fate = Fate::everything_kept(pending);
+  fate.keep_boot_id = true;
+  std::size_t lost = 0;
+  for (std::size_t i = 0; i < pending.sectors.size(); ++i) {
+    const PendingSector& sector = pending.sectors[i];
+    if (!sector.file.starts_with("ids") || sector.sector != format::kIndexUsedOffset / 512) continue;
+    fate.sectors[i] = false;
+    ++lost;
+  }
+  ASSERT_EQ(lost, 1U);
+  const auto found = disk.after_power_cut(fate);
+  SimVfs vfs(*found);
+  const auto engine = open(vfs);
+  EXPECT_EQ(engine.stats().value().index_slots_used, 20U);
 }
 
 // H13. A log that is gone is damage; a fresh one would begin at LSN 1 below pages with higher ones (I8).

@@ -64,6 +64,22 @@ TEST_F(PageFileTest, EntriesOfARunLeadToItsHead) {
   }
 }
 
+// A block that is only reserved reads as zeros again after a mount when its first write-back failed (write_zeros).
+TEST_F(PageFileTest, GrowthWritesEveryBlockOfTheNewPages) {
+  std::vector<bool> written(500);
+  disk.set_hook([&](const Step& step) {
+    if (step.kind != StepKind::write) return StepAction::proceed();
+    for (std::uint64_t i = 0; i < written.size(); ++i) {
+      const std::uint64_t at = geometry.page_offset(1001 + i);
+      if (step.offset <= at && at + kPageBytes <= step.offset + step.length) written[i] = true;
+    }
+    return StepAction::proceed();
+  });
+  grow(1500);
+  disk.set_hook({});
+  EXPECT_EQ(std::ranges::count(written, false), 0);
+}
+
 TEST_F(PageFileTest, AFailedSyncLeavesItsMark) {
   // R7: the error is reported once, perhaps to somebody who died. The mark tells the others.
   must(pages.sync(false));
