@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 MemoryNode node() { return MemoryNode::create(AgentId::nil(), MemoryType::Semantic, "text"); }
 
 // What a member of the group planned before it failed is taken back, its counters too.
-TEST(GroupCommit, AWriteThatFailsLeavesNothingToItsNeighbours) {
+TEST(GroupCommitThreads, AWriteThatFailsLeavesNothingToItsNeighbours) {
   const test::TempDirectory directory;
   auto engine = test::must(StorageEngine::open(directory / "store"));
   std::vector<MemoryNode> too_many(4, node());

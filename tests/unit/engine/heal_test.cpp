@@ -87,6 +87,23 @@ TEST_F(HealTest, ByRecover) {
   expect_healed([&](PageId) { EXPECT_GE(must(engine.recover()), 1U); });
 }
 
+// A write that a device lost leaves the image of before, which verifies by itself.
+TEST_F(HealTest, AnImageOlderThanItsEntryIsNotShown) {
+  const Bytes older(100, std::byte{1});
+  const Bytes newer(100, std::byte{2});
+  const PageId page = must(engine.allocate_page());
+  must(engine.write_page(page, older));
+  const auto content = disk.content(kPages);
+  const auto stale = std::span(content).subspan(run_at(page), geometry().page_bytes());
+  must(engine.write_page(page, newer));
+  disk.damage(kPages, run_at(page), stale);
+  EXPECT_EQ(must(engine.read_page(page)).data, newer) << "the log still has it";
+  expect_clean();
+  must(engine.checkpoint());
+  disk.damage(kPages, run_at(page), stale);
+  EXPECT_TRUE(is_error(engine.read_page(page), ErrorCode::corruption));
+}
+
 TEST_F(HealTest, AFreedPageByOpen) {
   const PageId freed{[&] {
     for (std::uint64_t page = 1;; ++page) {
