@@ -666,6 +666,34 @@ TEST(Rules, AScanMissesNoMemoryThatMovesBehindIt) {
   EXPECT_EQ(listed.size(), 160U);
 }
 
+// I4. A scan during which somebody commits in every pass ends all the same: after some passes it takes the lock.
+TEST(Rules, AScanThatNeverFindsAQuietMomentTakesTheLock) {
+  for (const bool read_only : {false, true}) {
+    SimDisk disk;
+    SimVfs writer_vfs(disk);
+    SimVfs reader_vfs(disk);
+    auto writer = open(writer_vfs);
+    Options options = small();
+    options.read_only = read_only;
+    for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
+    const auto reader = open_store(reader_vfs, options);
+    std::uint32_t commits = 0;
+    bool locked = false;
+    disk.set_hook([&](const Step& step) {
+      if (step.process != reader_vfs.process()) return StepAction::proceed();
+      locked |= step.kind == StepKind::try_lock;
+      if (!locked && step.kind == StepKind::copy) {
+        EXPECT_TRUE(writer.update_memory(make_memory(1, ++commits + 1)));
+      }
+      return StepAction::proceed();
+    });
+    EXPECT_EQ(list(reader).size(), 20U);
+    disk.set_hook({});
+    EXPECT_TRUE(locked);
+    EXPECT_GE(commits, 8U);
+  }
+}
+
 // H10. At every step of every commit somebody asks what changed; put together, the answers (or a resync) tell the whole
 // truth: deletions whose page was used again, batches of which one part is published before the other, moves.
 TEST(Rules, ChangesSinceTellsEverythingWheneverItIsAsked) {

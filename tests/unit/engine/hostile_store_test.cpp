@@ -131,6 +131,14 @@ TEST_F(HostileStoreTest, AHintOfPagesThatTheFileDoesNotHave) {
   }
 }
 
+TEST_F(HostileStoreTest, ALogThatLosesBothHeadersWhileItIsOpen) {
+  auto engine = open();
+  must(engine.store_memory(memory(30)));
+  overwrite(kLog, 0, format::kLogStart, 0xEE);
+  EXPECT_TRUE(is_error(engine.recover(), ErrorCode::corruption, "no valid header"));
+  EXPECT_EQ(must(engine.load_memory(memory_id(30))), memory(30));
+}
+
 // A reader looked a thousand times at a damaged memory whatever its size: minutes for one of 24 MiB.
 TEST_F(HostileStoreTest, ALargeDamagedMemoryIsGivenUpSooner) {
   auto engine = open();

@@ -109,7 +109,11 @@ TEST_F(IdIndexTest, AnEraseSparesTheSlotOfAnotherIdOnThePage) {
   EXPECT_TRUE(must(index->set(memory(second), 7)));
   EXPECT_FALSE(must(index->erase(memory(first), 7)));
   EXPECT_EQ(pages_of(*index, memory(second)), std::vector<std::uint64_t>{7});
-  EXPECT_TRUE(must(index->erase(memory(second), 7)));
+  use(8, 1, 4, id(first));
+  const auto both = rebuilt();
+  EXPECT_EQ(pages_of(*both, memory(first)), (std::vector<std::uint64_t>{7, 8})) << "a rebuild keeps them apart, too";
+  EXPECT_TRUE(must(both->erase(memory(second), 7)));
+  EXPECT_EQ(pages_of(*both, memory(first)), std::vector<std::uint64_t>{8});
 }
 
 // The page cache was lost within one boot: the slots had been written back and the word that counts them had not.

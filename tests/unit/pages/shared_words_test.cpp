@@ -172,5 +172,12 @@ TEST_F(SharedWordsTest, WhoWaitsIsWoken) {
   disk.set_hook({});
 }
 
+TEST_F(SharedWordsTest, WhoMissedACommitDoesNotWait) {
+  words.publish_committed_lsn(5);
+  const auto before = vfs.now();
+  words.wait_for_commit(4, std::chrono::seconds(10), true);
+  EXPECT_LT(vfs.now() - before, std::chrono::seconds(1));
+}
+
 }  // namespace
 }  // namespace mentedb::pages
