@@ -386,7 +386,10 @@ inline COMMIT() {
 #if GROW > 0
   if
   :: atomic { peio > 0 -> peio--; P[0].q = 0; P[1].q = 0; P[2].q = 0; OWN; W.mark = 1 }; /* a failed growth of the log */
-     UNLOCK(); goto endtop /* puts the pages in doubt (R7), and leaves the hint valid: nothing was appended */
+#ifndef M_KEEPHINT
+     INVALIDATE_HINT(); /* R7, as for a failed sync of pages.db */
+#endif
+     UNLOCK(); goto endtop
   :: skip
   fi;
   if :: ngrow > 0 -> ngrow--; SYNC_PAGES(0) :: ngrow > 0 :: ngrow == 0 fi; /* before the log mentions the new pages */

@@ -209,7 +209,12 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
       removed |= directory_.remove(name).has_value();
     }
   }
-  if (removed && !directory_.sync()) words_.doubt_pages();  // only after it is the space free
+  if (removed) {  // only after a sync is the space free
+    if (auto synced = directory_.sync(); !synced) {
+      words_.doubt_pages();
+      return synced;
+    }
+  }
   MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
   const std::uint64_t old = words_.index_number();
   const std::string name = format::index_file_name(number);

@@ -90,7 +90,9 @@ void SharedWords::raise_poison_generation() { mapping_->store(kPoisonGeneration,
 bool SharedWords::sync_pending() const { return mapping_->load(kSyncPending) != 0; }
 void SharedWords::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
 void SharedWords::doubt_pages() {
-  if (make_writable()) set_sync_pending(true);
+  if (!make_writable()) return;
+  set_sync_pending(true);
+  invalidate_hint();
 }
 
 std::uint64_t SharedWords::reuse_horizon() const {

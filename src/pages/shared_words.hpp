@@ -57,7 +57,8 @@ class SharedWords {
   bool sync_pending() const;
   void set_sync_pending(bool pending);
   /// R7 for a failed sync of another file: the device may have lost what it had not made durable yet, and pages.db was
-  /// written back to the same device. Does nothing when the words cannot be written any more.
+  /// written back to the same device. Whoever has the lock next writes the pages again before it plans on them. Under
+  /// the lock only. Does nothing when the words cannot be written any more.
   void doubt_pages();
   std::uint64_t reuse_horizon() const;
   void raise_reuse_horizon(std::uint64_t lsn);

@@ -58,11 +58,11 @@ TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
   SimDisk disk;
   SimVfs vfs(disk);
   auto engine = open_store(vfs);
-  for (const std::uint64_t i : {1, 10, 12}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
-  for (const std::uint64_t i : {10, 12}) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
+  for (const std::uint64_t i : {1U, 10U, 12U}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+  for (const std::uint64_t i : {10U, 12U}) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
   ASSERT_TRUE(engine.checkpoint());
   const auto on_device = disk.content("/store/pages.db");
-  for (const std::uint64_t i : {2, 5}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));  // where 10 and 12 were
+  for (const std::uint64_t i : {2U, 5U}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));  // where 10 and 12 were
   ASSERT_TRUE(engine.delete_memory(memory_id(1)));
   disk.set_hook([](const Step& step) {
     const bool pages_sync = step.kind == StepKind::sync && step.file == "pages.db";
@@ -76,7 +76,39 @@ TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
   EXPECT_TRUE(engine.checkpoint());
   SimVfs other(disk);
   auto after = open_store(other);
-  for (const std::uint64_t i : {2, 3, 5}) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
+  for (const std::uint64_t i : {2U, 3U, 5U}) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
+  EXPECT_FALSE(after.load_memory(memory_id(1)));
+}
+
+// The same when another file's sync is what failed: a device that drops its cache then has not got the pages either,
+// and the growth of the log is a failure after which the engine goes on.
+TEST(Model, NobodyBuildsOnPagesThatAFailedGrowthOfTheLogLost) {
+  SimDisk disk;
+  SimVfs vfs(disk);
+  Options options = small_options();
+  {
+    auto created = open_store(vfs, options);
+  }
+  options.wal_limit_bytes = std::uint64_t{1} << 20;  // more than the log was made for
+  auto engine = open_store(vfs, options);
+  for (const std::uint64_t i : {1U, 10U, 12U}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
+  for (const std::uint64_t i : {10U, 12U}) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
+  ASSERT_TRUE(engine.checkpoint());
+  const auto on_device = disk.content("/store/pages.db");
+  for (const std::uint64_t i : {2U, 5U}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));  // where 10 and 12 were
+  ASSERT_TRUE(engine.delete_memory(memory_id(1)));
+  disk.set_hook([](const Step& step) {
+    return is_in(step, "wal.log", StepKind::sync) ? StepAction::fail(EIO) : StepAction::proceed();
+  });
+  EXPECT_FALSE(engine.store_memory(make_memory(9, 1, 200'000)));
+  disk.set_hook({});
+  constexpr std::size_t kWordsEnd = 8'192;  // the pages behind the shared words
+  disk.damage("/store/pages.db", kWordsEnd, std::span(on_device).subspan(kWordsEnd));
+  EXPECT_TRUE(engine.store_memory(make_memory(3, 1)));
+  EXPECT_TRUE(engine.checkpoint());
+  SimVfs other(disk);
+  auto after = open_store(other, options);
+  for (const std::uint64_t i : {2U, 3U, 5U}) EXPECT_TRUE(after.load_memory(memory_id(i))) << i;
   EXPECT_FALSE(after.load_memory(memory_id(1)));
 }
 

@@ -139,7 +139,7 @@ class Lab {
     }
     test::CommandOptions options;
     options.timeout = std::chrono::seconds(45);  // restore waits for a lock the usual 30 s
-    options.environment["LC_ALL"] = "C";
+    options.environment.emplace("LC_ALL", "C");
     return test::run_command(words, options);
   }
   [[nodiscard]] fs::path trace() const { return images_.root() / "trace"; }

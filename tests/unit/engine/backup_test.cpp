@@ -184,7 +184,6 @@ TEST_F(BackupTest, WritesDuringTheBackupAreInItOrNot) {
     // Each tenth read of an entry another memory moves under the copier's feet; under the lock nobody may.
     if (inside || step.kind != StepKind::copy || written >= 30 || ++copies % 10 != 0) return StepAction::proceed();
     inside = true;
-    Options impatient;
     if (writer.update_memory(
             memory(2 + 4 * static_cast<std::uint64_t>(written % 14), "moved " + std::to_string(written))))
       ++written;
