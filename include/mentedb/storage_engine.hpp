@@ -87,9 +87,7 @@ class StorageEngine {
 
   /// The LSN up to which everything is committed and visible. No system call.
   [[nodiscard]] Lsn committed_lsn() const;
-  /// What changed after `since`: per memory its newest change up to the returned cursor. Of a memory that changes
-  /// meanwhile, what a read by id says now, and the next call tells of it again. Takes the lock only when every one of
-  /// several passes over the directory met a commit, as a scan does.
+  /// What changed after `since`: per memory its newest change up to the returned cursor.
   /// @errors `resync_required` when deletions after `since` are no longer on record, or `since` is from another life
   /// of the store (a restored backup)
   [[nodiscard]] Result<Changes> changes_since(Lsn since) const;

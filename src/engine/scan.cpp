@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/error.hpp"
 #include "engine/directory_scan.hpp"
@@ -123,50 +122,26 @@ Result<Changes> Store::changes_since(Lsn since) {
                        since.value);
   }
   std::unordered_map<MemoryId, Change> newest;
-  std::unordered_set<MemoryId> overtaken;  // changed behind the cursor: what they were at the cursor may be gone
-  const auto visit = [&](std::uint64_t page, const Entry& entry) -> Result<void> {
-    const bool live = format::is_memory(entry.type);
-    const MemoryId id{entry.id};
-    if (entry.lsn > cursor) {
-      if (live || entry.type == EntryType::deleted || entry.type == EntryType::moved) overtaken.insert(id);
-    } else if (live || entry.type == EntryType::deleted) {
-      Change& change = newest[id];
-      if (change.lsn.value > entry.lsn) return {};
-      change = {.id = id,
-                .kind = !live                                    ? ChangeKind::deleted
-                        : entry.type == EntryType::memory_stored ? ChangeKind::stored
-                                                                 : ChangeKind::updated,
-                .page = PageId{live ? page : 0},
-                .lsn = Lsn{entry.lsn}};
-    }
-    return {};
-  };
-  const auto damaged = [](std::uint64_t page) -> Result<void> {
-    return base::failf(ErrorCode::corruption,
-                       "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify", page);
-  };
-  // As in a scan: a memory that moved to a page that was passed, and whose old page was used again, is in the next
-  // pass.
-  std::optional<Hold> hold;
-  std::uint64_t from = since.value;
-  for (int pass = 0;; ++pass) {
-    if (pass == kPasses) {
-      MENTEDB_TRY_ASSIGN(hold, acquire(options_.lock_timeout));
-    }
-    const std::uint64_t before = pass == 0 ? cursor : words_->committed_lsn();
-    MENTEDB_TRY(scan_directory(*pool_, *words_, from, visit, damaged));
-    if (hold || words_->committed_lsn() == before) break;
-    from = before;
-  }
-  for (const MemoryId& id : overtaken) {
-    MENTEDB_TRY_ASSIGN(const auto now, locate(id));
-    newest[id] = {.id = id,
-                  .kind = !now                                          ? ChangeKind::deleted
-                          : now->entry.type == EntryType::memory_stored ? ChangeKind::stored
-                                                                        : ChangeKind::updated,
-                  .page = PageId{now ? now->page : 0},
-                  .lsn = Lsn{now ? std::min(now->entry.lsn, cursor) : cursor}};
-  }
+  MENTEDB_TRY(scan_directory(
+      *pool_, *words_, since.value,
+      [&](std::uint64_t page, const Entry& entry) -> Result<void> {
+        const bool live = format::is_memory(entry.type);
+        if (entry.lsn > cursor || (!live && entry.type != EntryType::deleted)) return {};
+        Change& change = newest[MemoryId{entry.id}];
+        if (change.lsn.value > entry.lsn) return {};
+        change = {.id = MemoryId{entry.id},
+                  .kind = !live                                    ? ChangeKind::deleted
+                          : entry.type == EntryType::memory_stored ? ChangeKind::stored
+                                                                   : ChangeKind::updated,
+                  .page = PageId{live ? page : 0},
+                  .lsn = Lsn{entry.lsn}};
+        return {};
+      },
+      [](std::uint64_t page) -> Result<void> {
+        return base::failf(ErrorCode::corruption,
+                           "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify",
+                           page);
+      }));
   // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
   if (since.value < words_->reuse_horizon()) {
     return base::failf(ErrorCode::resync_required,

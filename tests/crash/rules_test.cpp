@@ -783,37 +783,6 @@ TEST(Rules, WhatChangesDuringAScanIsToldByTheNextOne) {
   EXPECT_EQ(next->changes.front().kind, ChangeKind::deleted);
 }
 
-// H10 (c). A change that was acknowledged is told even when the memory moves away under the scan, to a page that it has
-// passed. A follower missed it until its next call (tools/prove crash found that).
-TEST(Rules, WhatWasAcknowledgedIsToldAlthoughItMovesDuringTheScan) {
-  SimDisk disk;
-  SimVfs writer_vfs(disk);
-  SimVfs reader_vfs(disk);
-  auto writer = open(writer_vfs);
-  auto reader = open(reader_vfs);
-  for (std::uint64_t i = 0; i < 200; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
-  std::map<std::uint64_t, std::uint64_t> at;
-  for (const auto& [id, page] : list(writer)) at[page.value] = id.bytes[15];
-  for (std::uint64_t page = 1; page <= 40; ++page) ASSERT_TRUE(writer.update_memory(make_memory(at[page], 2)));
-  const Lsn since = writer.committed_lsn();
-  const std::uint64_t moved = at.rbegin()->second;
-  PageId place;
-  while (place.value <= 64) place = writer.update_memory(make_memory(moved, 2)).value();
-  std::size_t copies = 0;
-  disk.set_hook([&](const Step& step) {
-    if (step.process != reader_vfs.process() || step.kind != StepKind::copy || ++copies != 2)
-      return StepAction::proceed();
-    for (std::uint32_t version = 3; place.value > 64 && version < 500; ++version)
-      place = writer.update_memory(make_memory(moved, version)).value();
-    return StepAction::proceed();
-  });
-  const auto changes = reader.changes_since(since);
-  disk.set_hook({});
-  ASSERT_LE(place.value, 64U);
-  ASSERT_TRUE(changes);
-  EXPECT_EQ(std::ranges::count(changes->changes, memory_id(moved), &Change::id), 1);
-}
-
 // H10 (a). A deletion whose record is gone is not passed over in silence.
 TEST(Rules, ADeletionWhosePageIsUsedAgainIsToldOrAsksForAResync) {
   SimDisk disk;
