@@ -15,6 +15,18 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
+/// R7. Whoever opens the store and makes a checkpoint writes the five memories in its log to the pages again.
+void expect_pages_written_again(SimDisk& disk, SimVfs& vfs) {
+  std::uint64_t page_writes = 0;
+  disk.set_hook([&](const Step& step) {
+    page_writes += step.kind == StepKind::write && step.file == "pages.db" ? 1U : 0U;
+    return StepAction::proceed();
+  });
+  auto reopened = open_store(vfs);
+  ASSERT_TRUE(reopened.checkpoint());
+  EXPECT_GE(page_writes, 2 * 5U) << "each run and its directory entry";
+}
+
 // A checkpointer was killed between the write and the sync of the new slot; the next holder published a hint of that
 // epoch without making the slot durable. After a power cut that kept the hint, the store never opened again.
 TEST(Review, AHintNeverSpeaksOfAnEpochWhoseSlotIsNotDurable) {
@@ -352,14 +364,7 @@ TEST(Review, AFailedSyncOfTheLogPutsThePagesInDoubt) {
   });
   EXPECT_FALSE(engine.store_memory(make_memory(9, 1)));
   static_cast<void>(engine.close());
-  std::uint64_t page_writes = 0;
-  disk.set_hook([&](const Step& step) {
-    page_writes += step.kind == StepKind::write && step.file == "pages.db" ? 1U : 0U;
-    return StepAction::proceed();
-  });
-  auto reopened = open_store(vfs);
-  ASSERT_TRUE(reopened.checkpoint());
-  EXPECT_GE(page_writes, 2 * 5U) << "each run and its directory entry";
+  expect_pages_written_again(disk, vfs);
 }
 
 // The same when the sync that fails is that of a log that was to become longer: nothing was appended, and what the
@@ -385,14 +390,7 @@ TEST(Review, AFailedGrowthOfTheLogPutsThePagesInDoubt) {
   EXPECT_EQ(appends, 0U) << "it was not the growth that failed";
   disk.set_hook({});
   static_cast<void>(engine.close());
-  std::uint64_t page_writes = 0;
-  disk.set_hook([&](const Step& step) {
-    page_writes += step.kind == StepKind::write && step.file == "pages.db" ? 1U : 0U;
-    return StepAction::proceed();
-  });
-  auto reopened = open_store(vfs);
-  ASSERT_TRUE(reopened.checkpoint());
-  EXPECT_GE(page_writes, 2 * 5U) << "each run and its directory entry";
+  expect_pages_written_again(disk, vfs);
 }
 
 // A store to a shared mapping can find a copy-on-write file system full or shut down, which is SIGBUS: the engine asks
