@@ -16,6 +16,21 @@ namespace {
 constexpr int kPasses = 8;
 constexpr int kLooks = 100;
 
+Change change_of(std::uint64_t page, const Entry& entry) {
+  const bool live = format::is_memory(entry.type);
+  return {.id = MemoryId{entry.id},
+          .kind = !live                                    ? ChangeKind::deleted
+                  : entry.type == EntryType::memory_stored ? ChangeKind::stored
+                                                           : ChangeKind::updated,
+          .page = PageId{live ? page : 0},
+          .lsn = Lsn{entry.lsn}};
+}
+
+// Written where, or instead of what, the memory was before.
+bool replaces(EntryType type) {
+  return type == EntryType::memory_updated || type == EntryType::moved || type == EntryType::deleted;
+}
+
 }  // namespace
 
 Result<void> scan_directory(pages::BufferPool& pool, const pages::SharedWords& words, std::uint64_t since,
@@ -61,10 +76,9 @@ void LiveSet::take(std::uint64_t page, const Entry& entry, std::uint64_t committ
   if (live) owners_[page] = id;
 }
 
-Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
-  LiveSet live;
+Result<std::uint64_t> Store::passes(std::uint64_t since, const Visitor& visit) {
+  const std::uint64_t everything = since;
   std::vector<std::uint64_t> damaged;
-  std::uint64_t since = 0;
   std::optional<Hold> hold;
   for (int pass = 0;; ++pass) {
     if (!hold && (pass == kPasses || !damaged.empty())) {
@@ -74,16 +88,15 @@ Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
         // The log may still have what the directory lost.
         MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
         hold->tail = recovered.tail;
-        since = 0;
+        since = everything;
       }
     }
     damaged.clear();
-    live.pending().clear();
-    const std::uint64_t before = words_->committed_lsn();
+    const std::uint64_t committed = words_->committed_lsn();
     MENTEDB_TRY(scan_directory(
         *pool_, *words_, since,
         [&](std::uint64_t page, const Entry& entry) -> Result<void> {
-          live.take(page, entry, before);
+          visit(page, entry, committed);
           return {};
         },
         [&](std::uint64_t page) -> Result<void> {
@@ -91,8 +104,8 @@ Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
           return {};
         }));
     if (!damaged.empty() && !hold) continue;
-    since = before;
-    if (hold || words_->committed_lsn() == before) break;
+    since = committed;
+    if (hold || words_->committed_lsn() == committed) break;
   }
   if (!damaged.empty()) {
     return base::failf(ErrorCode::corruption,
@@ -100,6 +113,13 @@ Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
                        "verify, then mentedb salvage",
                        damaged.front(), damaged.size());
   }
+  return since;
+}
+
+Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
+  LiveSet live;
+  MENTEDB_TRY(passes(
+      0, [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) { live.take(page, entry, committed); }));
   // A commit under way counts as soon as its id leads to the new place.
   for (const MemoryId& id : live.pending()) {
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
@@ -115,33 +135,33 @@ Result<std::vector<std::pair<MemoryId, PageId>>> Store::scan() {
 }
 
 Result<Changes> Store::changes_since(Lsn since) {
-  const std::uint64_t cursor = words_->committed_lsn();
-  if (since.value > cursor) {
+  if (const std::uint64_t committed = words_->committed_lsn(); since.value > committed) {
     return base::failf(ErrorCode::resync_required,
-                       "the store is at LSN {}, before the cursor {}: it was restored; read everything again", cursor,
-                       since.value);
+                       "the store is at LSN {}, before the cursor {}: it was restored; read everything again",
+                       committed, since.value);
   }
   std::unordered_map<MemoryId, Change> newest;
-  MENTEDB_TRY(scan_directory(
-      *pool_, *words_, since.value,
-      [&](std::uint64_t page, const Entry& entry) -> Result<void> {
-        const bool live = format::is_memory(entry.type);
-        if (entry.lsn > cursor || (!live && entry.type != EntryType::deleted)) return {};
-        Change& change = newest[MemoryId{entry.id}];
-        if (change.lsn.value > entry.lsn) return {};
-        change = {.id = MemoryId{entry.id},
-                  .kind = !live                                    ? ChangeKind::deleted
-                          : entry.type == EntryType::memory_stored ? ChangeKind::stored
-                                                                   : ChangeKind::updated,
-                  .page = PageId{live ? page : 0},
-                  .lsn = Lsn{entry.lsn}};
-        return {};
-      },
-      [](std::uint64_t page) -> Result<void> {
-        return base::failf(ErrorCode::corruption,
-                           "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify",
-                           page);
-      }));
+  std::unordered_map<MemoryId, std::uint64_t> under_way;
+  const auto visit = [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) {
+    const MemoryId id{entry.id};
+    if (entry.lsn > committed) {
+      if (replaces(entry.type)) under_way[id] = entry.lsn;
+    } else if (format::is_memory(entry.type) || entry.type == EntryType::deleted) {
+      Change& change = newest[id];
+      if (change.lsn.value <= entry.lsn) change = change_of(page, entry);
+    }
+  };
+  MENTEDB_TRY_ASSIGN(const std::uint64_t cursor, passes(since.value, visit));
+  // What a commit under way has overwritten already may have been acknowledged: its own record stands for both.
+  for (const auto& [id, lsn] : under_way) {
+    if (newest.contains(id)) continue;
+    MENTEDB_TRY_ASSIGN(const auto now, locate(id));
+    if (!now) {
+      newest[id] = {.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};
+    } else if (now->entry.lsn > since.value) {
+      newest[id] = change_of(now->page, now->entry);
+    }
+  }
   // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
   if (since.value < words_->reuse_horizon()) {
     return base::failf(ErrorCode::resync_required,

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -158,6 +159,11 @@ class Store {
   Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, Look&& look);
   Result<Page> read_page_once(std::uint64_t page, bool& retry, std::uint64_t& looked_bytes);
   Result<void> heal(std::uint64_t page);
+  /// Sees a used entry, and the committed LSN at the beginning of its pass.
+  using Visitor = std::function<void(std::uint64_t page, const format::Entry&, std::uint64_t committed)>;
+  /// Visits every entry with an LSN above `since`, and again those that were written meanwhile, until nothing was.
+  /// The last committed LSN: everything up to it was visited, unless a commit under way has overwritten it.
+  Result<std::uint64_t> passes(std::uint64_t since, const Visitor& visit);
 
   vfs::Vfs& vfs_;
   std::filesystem::path path_;

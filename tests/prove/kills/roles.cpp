@@ -85,48 +85,58 @@ void read(const Actor& actor) {
   witness.good(engine.close(), "close");
 }
 
-// I4: what was acknowledged before the call is among the changes, and the cursor is not behind it.
-void follow_once(Board& board, const StorageEngine& engine, Witness& witness, Lsn& cursor) {
+struct Follower {
+  Lsn cursor;
+  std::unordered_map<MemoryId, Lsn> under_way;  // told with an LSN above the cursor
+};
+
+// I4: what was acknowledged before the call is among the changes, and the cursor is not behind it. A change that was
+// told above the cursor is told again.
+void follow_once(Board& board, const StorageEngine& engine, Witness& witness, Follower& follower) {
+  Lsn& cursor = follower.cursor;
   const std::uint64_t acked = board.acked_lsn.load();
-  std::vector<std::uint64_t> wanted(board.group_count);  // first the LSN, then the version, which is not older
+  std::vector<std::uint64_t> wanted(board.group_count);
   for (std::uint32_t i = 0; i < board.group_count; ++i) wanted[i] = board.groups[i].acked_lsn.load();
-  std::vector<std::uint64_t> versions(board.group_count);
-  for (std::uint32_t i = 0; i < board.group_count; ++i) versions[i] = board.groups[i].acked.load();
   const auto changes = engine.changes_since(cursor);
   witness.count(Op::changes, board.group_count);
   if (is_code(changes, ErrorCode::resync_required)) {
-    cursor = witness.committed(engine);
+    follower = {.cursor = witness.committed(engine), .under_way = {}};
     return witness.for_each(engine);
   }
   if (!changes) witness.good(changes, "changes_since");
   if (changes->cursor < cursor || changes->cursor.value < acked)
     witness.fail(fmt::format("I4: the cursor went from {} to {}, and {} was acknowledged before", cursor.value,
                              changes->cursor.value, acked));
-  std::unordered_map<MemoryId, std::uint64_t> told;
+  std::unordered_map<MemoryId, Lsn> told;
+  std::unordered_map<MemoryId, Lsn> under_way;
   Lsn last = cursor;
   for (const Change& change : changes->changes) {
-    if (change.lsn <= last || change.lsn > changes->cursor || !told.emplace(change.id, change.lsn.value).second)
-      witness.fail(fmt::format("changes_since({}) up to {}: LSN {} is out of order, out of range or an id comes twice",
-                               cursor.value, changes->cursor.value, change.lsn.value));
+    if (change.lsn <= last || !told.emplace(change.id, change.lsn).second)
+      witness.fail(fmt::format("changes_since({}) up to {}: LSN {} is out of order, or an id comes twice", cursor.value,
+                               changes->cursor.value, change.lsn.value));
     last = change.lsn;
+    if (change.lsn > changes->cursor) under_way.emplace(change.id, change.lsn);
     if (const auto member = member_of(change.id, board.member_count)) {
       witness.read_id(engine, board.members[*member]);
     } else {
       witness.fail("changes_since tells of a memory that is none of ours");
     }
   }
+  const auto expect_told = [&](const MemoryId& id, Lsn since) {
+    const auto found = told.find(id);
+    if (found == told.end() || found->second < since)
+      witness.fail(fmt::format("I4: changes_since({}) up to {} does not tell of member {}, changed at LSN {} or later",
+                               cursor.value, changes->cursor.value, *member_of(id, board.member_count), since.value));
+  };
+  for (const auto& [id, lsn] : follower.under_way) expect_told(id, lsn);
   for (std::uint32_t i = 0; i < board.group_count; ++i) {
     const Group& group = board.groups[i];
     if (group.kind == Kind::raw || wanted[i] <= cursor.value) continue;
     for (std::uint32_t m = 0; m < group.member_count; ++m) {
-      const auto found = told.find(memory_id(group.first_member + m));
-      if (found != told.end() && found->second >= wanted[i]) continue;
-      if (group.attempted.load() > versions[i]) continue;  // superseded after the cursor: the next call's
-      witness.fail(fmt::format("I4: changes_since({}) up to {} does not tell of member {}, changed at LSN {} or later",
-                               cursor.value, changes->cursor.value, group.first_member + m, wanted[i]));
+      expect_told(memory_id(group.first_member + m), Lsn{wanted[i]});
     }
   }
-  cursor = changes->cursor;
+  follower = {.cursor = changes->cursor, .under_way = std::move(under_way)};
 }
 
 void follow(const Actor& actor) {
@@ -134,13 +144,13 @@ void follow(const Actor& actor) {
   std::mt19937_64 random(actor.seed);
   StorageEngine engine = open_store(actor, witness, round_options(actor.board.config));
   actor.enter(Phase::ready);
-  Lsn cursor = witness.committed(engine);
+  Follower follower{.cursor = witness.committed(engine), .under_way = {}};
   while (!actor.stopping()) {
     const std::uint64_t acked = actor.board.acked_lsn.load();
-    const Lsn now = witness.good(engine.wait_for_change(cursor, milliseconds(20)), "wait_for_change");
+    const Lsn now = witness.good(engine.wait_for_change(follower.cursor, milliseconds(20)), "wait_for_change");
     if (now.value < acked) witness.fail(fmt::format("I4: wait_for_change answered {}, after {}", now.value, acked));
     witness.count(Op::wait);
-    follow_once(actor.board, engine, witness, cursor);
+    follow_once(actor.board, engine, witness, follower);
     pause_for_the_others(random);
   }
   witness.good(engine.close(), "close");
