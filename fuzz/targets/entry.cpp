@@ -77,12 +77,9 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
   engine::LiveSet live;
   for (int pass = 0; pass < 2; ++pass) {
     static_cast<void>(engine::scan_directory(
-        pool, words, pass == 0 ? 0 : since,
-        [&](std::uint64_t page, const format::Entry& entry) -> Result<void> {
-          live.take(page, entry, committed);
-          return {};
-        },
-        [](std::uint64_t) -> Result<void> { return {}; }));
+        pool, words, pass == 0 ? 0 : since, pass != 0,
+        [&](std::uint64_t page, const format::Entry& entry) { live.take(page, entry, committed); },
+        [](std::uint64_t) {}));
   }
   for (const auto& [id, place] : live.places()) FUZZ_REQUIRE(place.page <= pages);
 

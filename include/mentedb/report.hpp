@@ -44,7 +44,7 @@ struct Change {
   MemoryId id;
   ChangeKind kind = ChangeKind::stored;
   PageId page;  ///< where it lives; PageId{0} when deleted
-  Lsn lsn;
+  Lsn lsn;      ///< above the cursor: its commit is under way, and the next call tells it again
 };
 
 /// The newest change of every memory that changed, in LSN order, and the cursor for the next call.

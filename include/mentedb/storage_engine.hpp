@@ -87,7 +87,11 @@ class StorageEngine {
 
   /// The LSN up to which everything is committed and visible. No system call.
   [[nodiscard]] Lsn committed_lsn() const;
-  /// What changed after `since`: per memory its newest change up to the returned cursor.
+  /// What changed after `since`: per memory its newest change, up to the returned cursor. Everything that was
+  /// acknowledged before the call is told, also of a memory that changes meanwhile: instead of a change that a commit
+  /// under way has overwritten already, that commit's own is told, with an LSN above the cursor, and the next call
+  /// tells it again. Reads the directory of the groups that changed, and again what was committed meanwhile; no lock,
+  /// unless somebody commits during each of eight such passes.
   /// @errors `resync_required` when deletions after `since` are no longer on record, or `since` is from another life
   /// of the store (a restored backup)
   [[nodiscard]] Result<Changes> changes_since(Lsn since) const;

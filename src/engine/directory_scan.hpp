@@ -1,8 +1,8 @@
 // Walking the directory while others write it.
 //
 // One pass can miss a memory that moves behind its back: its new place was free when the pass came by, its old place is
-// free when the pass comes there. So whoever wants everything makes passes over what changed since, until the
-// committed LSN stood still during one; a few restless passes later it finishes under the lock.
+// somebody else's when the pass comes there. So whoever wants everything makes passes over what changed since, until
+// the committed LSN stood still during one; a few restless passes later it finishes under the lock (Store::passes).
 #pragma once
 
 #include <cstdint>
@@ -18,11 +18,13 @@
 
 namespace mentedb::engine {
 
-/// Calls `visit` for every used entry with an LSN above `since`, skipping groups that have none. Pages whose entry does
-/// not verify after a few looks are passed to `damaged`. Either may end the pass with an error.
+/// One pass. Calls `visit` for every used entry with an LSN above `since`, and `damaged` for every page whose entry
+/// does not verify after a few looks. Groups without such an LSN are skipped. When an earlier pass has `verified` the
+/// entries up to `since`, those are told by their LSN alone; that is many times faster, so that a pass fits between two
+/// commits.
 Result<void> scan_directory(pages::BufferPool& pool, const pages::SharedWords& words, std::uint64_t since,
-                            const std::function<Result<void>(std::uint64_t page, const format::Entry&)>& visit,
-                            const std::function<Result<void>(std::uint64_t page)>& damaged);
+                            bool verified, const std::function<void(std::uint64_t page, const format::Entry&)>& visit,
+                            const std::function<void(std::uint64_t page)>& damaged);
 
 /// The live memories of a store, brought up to date by repeated passes.
 class LiveSet {

@@ -109,4 +109,39 @@ std::unexpected<Error> Store::poison(Error error) {
   return std::unexpected(std::move(error));
 }
 
+Result<Stats> Store::stats() {
+  const auto hint = words_->hint();
+  wal::Tail tail;
+  if (hint) {
+    tail = *hint;
+  } else {
+    // A commit is under way, or a writer died: the lock tells.
+    MENTEDB_TRY_ASSIGN(const Hold hold, acquire(options_.lock_timeout));
+    tail = hold.tail;
+  }
+  MENTEDB_TRY_ASSIGN(const std::uint64_t pages_bytes, pages_file_->size_bytes());
+  MENTEDB_TRY_ASSIGN(const std::uint64_t log_bytes, log_file_->size_bytes());
+  const auto residency = pool_->residency();
+  return Stats{.page_size_bytes = superblock_.page_bytes,
+               .page_count = tail.counters.page_count,
+               .used_pages = tail.counters.used_pages,
+               .free_pages = tail.counters.page_count - tail.counters.used_pages,
+               .memory_count = tail.counters.memory_count,
+               .pages_file_bytes = pages_bytes,
+               .log_file_bytes = log_bytes,
+               .log_used_bytes = tail.offset - format::kLogStart,
+               .wal_limit_bytes = options_.wal_limit_bytes,
+               .epoch = tail.epoch,
+               .committed_lsn = Lsn{tail.next_lsn - 1},
+               .index_number = words_->index_number(),
+               .index_slots = index_->slot_count(),
+               .index_slots_used = index_->used(),
+               .checkpoints = checkpoints_,
+               .redo_operations = redone_,
+               .commits = commits_,
+               .mapped_bytes = residency.mapped_bytes,
+               .resident_bytes = residency.resident_bytes,
+               .access_warnings = directory_->access_warnings(file_names(words_->index_number()))};
+}
+
 }  // namespace mentedb::engine

@@ -97,7 +97,7 @@ class Store {
   Result<void> heal() { return heal(0); }
   void start_write_back() { pages_file_->start_writeback(); }
 
-  // ---- reading (reader.cpp, scan.cpp), without the lock
+  // ---- reading (reader.cpp, scan.cpp, changes.cpp), without the lock
 
   Result<MemoryNode> load(const MemoryId& id);
   Result<MemoryNode> load(PageId page);

@@ -74,4 +74,8 @@ std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes,
   return entry;
 }
 
+std::uint64_t raw_entry_lsn(std::span<const std::byte, kEntryBytes> bytes) {
+  return base::read_struct<RawEntry>(bytes).lsn;
+}
+
 }  // namespace mentedb::format

@@ -68,5 +68,7 @@ void encode_entry(const Entry& entry, std::uint64_t page, std::uint64_t seed, st
 /// Nothing when the entry does not verify.
 std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page,
                                   std::uint64_t seed);
+/// The LSN alone, unverified. It is a word that is copied as a whole, also out of an entry that is half written.
+std::uint64_t raw_entry_lsn(std::span<const std::byte, kEntryBytes> bytes);
 
 }  // namespace mentedb::format

@@ -22,13 +22,23 @@ class EntryReader {
   /// some entries ago is as good as one made now.
   Result<std::optional<format::Entry>> at(std::uint64_t page) {
     if (page < first_ || page >= first_ + count_) MENTEDB_TRY(fill(page));
-    const std::span<const std::byte, format::kEntryBytes> bytes(bytes_.data() + (page - first_) * format::kEntryBytes,
-                                                                format::kEntryBytes);
-    return format::decode_entry(bytes, page, pool_.seed());
+    return format::decode_entry(bytes_of(page), page, pool_.seed());
+  }
+
+  /// The first page from `page` on whose entry is newer than `lsn`, verified or not; else the one behind the block.
+  Result<std::uint64_t> newer_than(std::uint64_t lsn, std::uint64_t page) {
+    if (page < first_ || page >= first_ + count_) MENTEDB_TRY(fill(page));
+    while (page < first_ + count_ && format::raw_entry_lsn(bytes_of(page)) <= lsn) ++page;
+    return page;
   }
 
  private:
   static constexpr std::uint64_t kAtOnce = 64;
+
+  std::span<const std::byte, format::kEntryBytes> bytes_of(std::uint64_t page) const {
+    return std::span<const std::byte, format::kEntryBytes>(bytes_.data() + (page - first_) * format::kEntryBytes,
+                                                           format::kEntryBytes);
+  }
 
   Result<void> fill(std::uint64_t page) {
     const std::uint64_t group_end = format::Geometry::last_page_of(format::Geometry::group_of(page));

@@ -865,6 +865,49 @@ TEST(Rules, WhatACommitUnderWayOverwritesIsTold) {
   }
 }
 
+// H10 (e). The same for a memory of which the scan has seen an older change already: an acknowledged one comes behind
+// it, and is overwritten by a writer that dies on the way.
+TEST(Rules, WhatADeadWriterOverwroteDuringAScanIsTold) {
+  bool killed = true;
+  for (std::uint64_t kill_after = 0; killed; ++kill_after) {
+    SimDisk disk;
+    SimVfs writer_vfs(disk);
+    SimVfs killed_vfs(disk);
+    SimVfs reader_vfs(disk);
+    auto writer = open(writer_vfs);
+    for (std::uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
+    auto dies = open(killed_vfs);
+    auto reader = open(reader_vfs);
+    const std::uint64_t number = list(writer).front().first.bytes[15];
+    std::size_t copies = 0;
+    std::uint64_t steps = 0;
+    killed = false;
+    Lsn before;
+    disk.set_hook([&](const Step& step) {
+      if (step.process == killed_vfs.process() && !killed && steps++ == kill_after) {
+        killed = true;
+        return StepAction::kill();
+      }
+      if (step.process != reader_vfs.process() || step.kind != StepKind::copy || ++copies != 2)
+        return StepAction::proceed();
+      before = writer.committed_lsn();
+      EXPECT_TRUE(writer.update_memory(make_memory(number, 2)));
+      try {
+        EXPECT_TRUE(dies.update_memory(make_memory(number, 3)) || killed);
+      } catch (const ProcessKilled&) {
+      }
+      return StepAction::proceed();
+    });
+    const auto changes = reader.changes_since(Lsn{0});
+    disk.set_hook({});
+    ASSERT_TRUE(changes);
+    ASSERT_GT(copies, 2U);
+    const auto change = std::ranges::find(changes->changes, memory_id(number), &Change::id);
+    ASSERT_NE(change, changes->changes.end());
+    EXPECT_GT(change->lsn, before) << "killed after " << kill_after << " steps";
+  }
+}
+
 // H10 (a). A deletion whose record is gone is not passed over in silence.
 TEST(Rules, ADeletionWhosePageIsUsedAgainIsToldOrAsksForAResync) {
   SimDisk disk;

@@ -107,10 +107,18 @@ TEST_F(ScanTest, DamagedMemoriesGoToOnDamage) {
 TEST_F(ScanTest, ADamagedDirectoryEntryIsNeverASilentGap) {
   fill(10);
   const PageId broken = must(engine.find(memory_id(4)));
+  const auto expect_named = [&] {
+    const std::string name = "page " + std::to_string(broken.value);
+    EXPECT_TRUE(is_error(engine.scan_all_memories(), ErrorCode::corruption, name));
+    EXPECT_TRUE(
+        is_error(engine.for_each_memory([](const MemoryNode&, PageId) { return true; }), ErrorCode::corruption));
+    EXPECT_TRUE(is_error(engine.changes_since(Lsn{0}), ErrorCode::corruption, name));
+    EXPECT_TRUE(is_error(engine.changes_since(Lsn{1}), ErrorCode::corruption, name));
+  };
   flip(kPages, geometry().entry_offset(broken.value) + 5);
-  EXPECT_TRUE(is_error(engine.scan_all_memories(), ErrorCode::corruption, "page " + std::to_string(broken.value)));
-  EXPECT_TRUE(is_error(engine.for_each_memory([](const MemoryNode&, PageId) { return true; }), ErrorCode::corruption));
-  EXPECT_TRUE(is_error(engine.changes_since(Lsn{0}), ErrorCode::corruption, "page " + std::to_string(broken.value)));
+  expect_named();
+  overwrite(kPages, geometry().entry_offset(broken.value), format::kEntryBytes, 0);  // no LSN that is above another
+  expect_named();
 }
 
 TEST_F(ScanTest, ADamagedEntryThatTheLogStillHasIsHealed) {
