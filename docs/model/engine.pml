@@ -134,7 +134,7 @@ inline TAKE_LOCK() {
 }
 inline UNLOCK() {
   atomic { if :: lock == me -> lock = FREE :: else fi;
-    ep = 0; sl = 0; nx = 0; tail = 0; end = 0; i = 0; rn = 0; rv = 0; rp = 0; proven = 0; force = 0; start = 0; call = 0 }
+    ep = 0; sl = 0; nx = 0; tail = 0; end = 0; i = 0; rn = 0; rv = 0; rp = 0; proven = 0; force = 0; had = 0; start = 0; call = 0 }
 }
 inline READ_SLOTS() {
   if :: H[1].e > H[0].e -> sl = 1 :: else -> sl = 0 fi;
@@ -385,9 +385,13 @@ inline ACK() {
 inline COMMIT() {
 #if GROW > 0
   if
-  :: atomic { peio > 0 -> peio--; P[0].q = 0; P[1].q = 0; P[2].q = 0; OWN; W.mark = 1 }; /* a failed growth of the log */
-#ifndef M_KEEPHINT
-     INVALIDATE_HINT(); /* R7, as for a failed sync of pages.db */
+  :: atomic { peio > 0 -> OWN; W.mark = 1 }; /* a failed growth of the log: R7 as in SYNC_PAGES */
+#if !defined(M_KEEPHINT) && !defined(M_HINTLATE)
+     INVALIDATE_HINT();
+#endif
+     atomic { peio--; P[0].q = 0; P[1].q = 0; P[2].q = 0 };
+#ifdef M_HINTLATE
+     INVALIDATE_HINT();
 #endif
      UNLOCK(); goto endtop
   :: skip
@@ -478,13 +482,17 @@ inline SYNC_PAGES(rewritten) {
 #if !defined(M_NOMARK) && !defined(M_MARKLATE)
   atomic { OWN; W.mark = 1 }; /* R7: announced first, cleared only by success */
 #endif
+  had = W.hv;
+#if !defined(M_KEEPHINT) && !defined(M_HINTLATE)
+  INVALIDATE_HINT(); /* R7: pages may go back to what the device has, so nobody builds on them unseen */
+#endif
   if
   :: atomic { peio > 0 -> peio--; P[0].q = 0; P[1].q = 0; P[2].q = 0 };
 #ifdef M_MARKLATE
      atomic { OWN; W.mark = 1 };
 #endif
-#ifndef M_KEEPHINT
-     INVALIDATE_HINT(); /* R7: pages may go back to what the device has, so nobody builds on them unseen */
+#ifdef M_HINTLATE
+     INVALIDATE_HINT();
 #endif
      UNLOCK(); goto endtop
   :: atomic { i = 0;
@@ -493,7 +501,8 @@ inline SYNC_PAGES(rewritten) {
        :: else -> break
        od;
        i = 0; COPY_WORDS(w, W) };
-     atomic { OWN; W.mark = force; force = 0 }
+     atomic { OWN; W.mark = force; force = 0 };
+     atomic { OWN; W.hv = had; had = 0 }
   fi
 }
 inline CHECKPOINT() {
@@ -565,7 +574,7 @@ inline ACQUIRE() {
   fi
 }
 proctype Engine(byte me; byte nc; byte nk; byte no) {
-  byte ep, sl, nx, tail, kd, i, rn, rv, rp, end, start, gen, call; bit proven, force; bit opn = 1;
+  byte ep, sl, nx, tail, kd, i, rn, rv, rp, end, start, gen, call; bit proven, force, had; bit opn = 1;
 endtop:
   {
 endw: do
@@ -599,7 +608,7 @@ endq: false
 
 #if NRD0 > 0
 proctype ReadPage(byte me; byte nr) { /* read_page(PageId 0), or of run B */
-  byte ep, sl, nx, tail, kd, i, rn, rv, rp, end, start, gen, call; bit proven, force; bit opn = 1;
+  byte ep, sl, nx, tail, kd, i, rn, rv, rp, end, start, gen, call; bit proven, force, had; bit opn = 1;
   byte lo, h1, k1, a1, b1, e1, t;
 endtop:
   {

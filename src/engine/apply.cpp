@@ -173,7 +173,11 @@ Result<std::uint64_t> Applier::apply(const ApplyPlan& plan, std::span<const Oper
     note(i, was_missing);
   }
   if (rebuild && mode != ApplyMode::count_only) MENTEDB_TRY(rebuild());
-  if (mode != ApplyMode::count_only) {
+  if (mode == ApplyMode::count_only) {
+    for (const std::size_t i : plan.index_sets()) {
+      note(i, !index_.leads_to(MemoryId{operations[i].header.memory_id}, operations[i].header.page));
+    }
+  } else {
     for (const std::size_t i : plan.index_sets()) {
       const auto& header = operations[i].header;
       MENTEDB_TRY_ASSIGN(const bool was_missing, index_.set(MemoryId{header.memory_id}, header.page));

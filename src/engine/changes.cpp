@@ -21,11 +21,6 @@ Change change_of(std::uint64_t page, const Entry& entry) {
           .lsn = Lsn{entry.lsn}};
 }
 
-// Written where, or instead of what, the memory was before.
-bool replaces(EntryType type) {
-  return type == EntryType::memory_updated || type == EntryType::moved || type == EntryType::deleted;
-}
-
 }  // namespace
 
 Result<Changes> Store::changes_since(Lsn since) {
@@ -35,25 +30,23 @@ Result<Changes> Store::changes_since(Lsn since) {
                        committed, since.value);
   }
   std::unordered_map<MemoryId, Change> newest;
-  std::unordered_map<MemoryId, std::uint64_t> under_way;
+  std::unordered_map<MemoryId, std::uint64_t> overwritten;
   const auto visit = [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) {
     const MemoryId id{entry.id};
     if (entry.lsn > committed) {
-      if (replaces(entry.type)) under_way[id] = entry.lsn;
+      if (entry.type == EntryType::moved || entry.type == EntryType::deleted) overwritten[id] = entry.lsn;
     } else if (format::is_memory(entry.type) || entry.type == EntryType::deleted) {
       Change& change = newest[id];
       if (change.lsn.value <= entry.lsn) change = change_of(page, entry);
     }
   };
   MENTEDB_TRY_ASSIGN(const std::uint64_t cursor, passes(since.value, visit));
-  // What a commit under way has overwritten already may have been acknowledged: its own record stands for both.
-  for (const auto& [id, lsn] : under_way) {
+  // What a commit under way has overwritten may have been acknowledged: its own record stands for both.
+  for (const auto& [id, lsn] : overwritten) {
+    if (lsn <= cursor) continue;  // that commit is done, and a later pass saw it
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
-    const Change latest = now ? change_of(now->page, now->entry)
-                              : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};
-    if (latest.lsn <= since) continue;  // its new place leads nowhere yet
-    Change& change = newest[id];
-    if (change.lsn < latest.lsn) change = latest;
+    newest[id] = now ? change_of(now->page, now->entry)
+                     : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};
   }
   // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
   if (since.value < words_->reuse_horizon()) {

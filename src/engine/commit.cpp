@@ -18,9 +18,7 @@ Result<void> Store::make_log_room(Hold& hold, std::uint64_t padded_bytes) {
   if (needed <= log_->known_capacity_bytes()) return {};
   MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log_->capacity_bytes());
   if (needed <= capacity) return {};
-  auto grown = log_->grow(std::max(needed, std::min(2 * capacity, limit)));
-  if (!grown) words_->doubt_pages();
-  return grown;
+  return words_->announce_sync([&] { return log_->grow(std::max(needed, std::min(2 * capacity, limit))); });
 }
 
 Result<void> Store::append_to_log(const wal::Tail& tail, std::span<const std::byte> padded) {

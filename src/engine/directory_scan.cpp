@@ -15,8 +15,8 @@ constexpr int kLooks = 100;
 
 }  // namespace
 
-Result<void> scan_directory(pages::BufferPool& pool, const pages::SharedWords& words, std::uint64_t since, bool verified,
-                            const std::function<void(std::uint64_t, const Entry&)>& visit,
+Result<void> scan_directory(pages::BufferPool& pool, const pages::SharedWords& words, std::uint64_t since,
+                            bool verified, const std::function<void(std::uint64_t, const Entry&)>& visit,
                             const std::function<void(std::uint64_t)>& damaged) {
   const std::uint64_t page_count = pool.page_count();
   pages::EntryReader entries(pool, page_count);

@@ -145,7 +145,7 @@ Result<Store::Recovered> Store::redo(Redo how) {
                        path_.string());
   }
   if (check_only) {
-    words_->set_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
+    words_->raise_floor(0, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
   } else if (words_->page_count() < end.tail.counters.page_count) {
     MENTEDB_TRY(words_->make_writable());
     words_->publish_page_count(end.tail.counters.page_count);
@@ -184,6 +184,9 @@ Result<Store::Recovered> Store::redo(Redo how) {
   if (!missing) return std::unexpected(missing.error());
   // For an engine that may not write, too: an older hint that a power cut left behind is not its tail.
   highest_next_lsn_ = std::max(highest_next_lsn_, end.tail.next_lsn);
+  if (check_only && *missing == 0) {  // else a reader could believe that it has seen what is not in the pages yet
+    words_->raise_floor(end.tail.next_lsn - 1, end.tail.counters.page_count, end.tail.counters.reuse_horizon);
+  }
   if (!check_only) {
     MENTEDB_TRY(index_->recount());
     MENTEDB_TRY(publish(end.tail));

@@ -20,13 +20,13 @@ Result<std::uint64_t> Store::passes(std::uint64_t since, const Visitor& visit) {
   std::optional<Hold> hold;
   for (int pass = 0;; ++pass) {
     if (!hold && (pass == kPasses || !damaged.empty())) {
-      if (options_.read_only && !damaged.empty()) break;
       MENTEDB_TRY_ASSIGN(hold, acquire(options_.lock_timeout));
       if (!damaged.empty()) {
-        // The log may still have what the directory lost.
-        MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
-        hold->tail = recovered.tail;
         since = everything;
+        if (!options_.read_only) {  // the log may still have what the directory lost
+          MENTEDB_TRY_ASSIGN(const Recovered recovered, redo(Redo::normal));
+          hold->tail = recovered.tail;
+        }
       }
     }
     damaged.clear();

@@ -210,10 +210,7 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
     }
   }
   if (removed) {  // only after a sync is the space free
-    if (auto synced = directory_.sync(); !synced) {
-      words_.doubt_pages();
-      return synced;
-    }
+    MENTEDB_TRY(words_.announce_sync([this] { return directory_.sync(); }));
   }
   MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
   const std::uint64_t old = words_.index_number();
@@ -224,10 +221,7 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
       // Written, not only reserved: a store through the mapping must never find the disk full.
       MENTEDB_TRY(file->write_at(format::kIndexSlotsOffset, std::as_bytes(std::span(*slots))));
       // A header on the disk says that the slots are there.
-      if (auto synced = file->sync(); !synced) {
-        words_.doubt_pages();
-        return std::unexpected(std::move(synced).error());
-      }
+      MENTEDB_TRY(words_.announce_sync([&] { return file->sync(); }));
       std::array<std::byte, base::kBlockBytes> block{};
       base::write_struct(block, format::kIndexUsedOffset, used);
       format::encode_index_header({.checksum = 0,
@@ -289,6 +283,15 @@ Result<void> IdIndex::make_writable(std::span<const MemoryId> ids) {
   if (!ids.empty()) MENTEDB_TRY(writable.set_used(table->used()));
   for (const MemoryId& id : ids) MENTEDB_TRY(writable.make_writable(hash(id).start));
   return {};
+}
+
+bool IdIndex::leads_to(const MemoryId& id, std::uint64_t page) {
+  const auto table = current();
+  if (!table) return true;
+  Probe probe(**table, hash(id));
+  std::uint64_t found = probe.next_page();
+  while (found != 0 && found != page) found = probe.next_page();
+  return found == page;
 }
 
 Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {

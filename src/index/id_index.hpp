@@ -120,6 +120,9 @@ class IdIndex {
   /// Leaves a tombstone if the id's slot points to this page. True when something changed.
   Result<bool> erase(const MemoryId& id, std::uint64_t page);
 
+  /// Whether the id's slot points to this page. True without a table that fits: the next one is made of the directory.
+  bool leads_to(const MemoryId& id, std::uint64_t page);
+
   std::uint64_t slot_count();
   std::uint64_t used();
 

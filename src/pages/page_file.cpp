@@ -70,16 +70,7 @@ Result<void> PageFile::write_freed_entries(std::uint64_t page, std::uint32_t cou
 }
 
 Result<void> PageFile::sync(bool rewritten) {
-  const bool failed_before = words_.sync_pending() && !rewritten;
-  MENTEDB_TRY(words_.make_writable());
-  words_.set_sync_pending(true);  // R7: before, since whoever gets the error may die of it
-  if (auto synced = file_.sync(); !synced) {
-    words_.invalidate_hint();  // pages may go back to what the device has: the next holder rewrites before it reads
-    return synced;
-  }
-  MENTEDB_TRY(words_.make_writable());  // they are part of the file that was just written back
-  words_.set_sync_pending(failed_before);
-  return {};
+  return words_.announce_sync([this] { return file_.sync(); }, rewritten);
 }
 
 // Space that is only reserved is marked as written when its first write-back ends. On ext4 a write-back that fails

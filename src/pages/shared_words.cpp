@@ -94,6 +94,18 @@ void SharedWords::doubt_pages() {
   set_sync_pending(true);
   invalidate_hint();
 }
+Result<void> SharedWords::announce_sync(const std::function<Result<void>()>& sync, bool rewritten) {
+  const bool failed_before = sync_pending() && !rewritten;
+  const auto tail = hint();
+  MENTEDB_TRY(make_writable());
+  set_sync_pending(true);
+  invalidate_hint();
+  MENTEDB_TRY(sync());
+  MENTEDB_TRY(make_writable());  // they are part of what may have been written back
+  set_sync_pending(failed_before);
+  if (tail) publish_hint(*tail);
+  return {};
+}
 
 std::uint64_t SharedWords::reuse_horizon() const {
   return std::max(mapping_->load(kReuseHorizon), floor_reuse_horizon_.load());
@@ -136,10 +148,10 @@ bool SharedWords::publish_release() {
 std::uint64_t SharedWords::self_test_offset() { return format::kSharedWordsOffset + kSelfTest; }
 std::uint64_t SharedWords::self_test_word() const { return mapping_->load(kSelfTest); }
 
-void SharedWords::set_floor(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon) {
-  floor_committed_lsn_ = committed_lsn;
-  floor_page_count_ = page_count;
-  floor_reuse_horizon_ = reuse_horizon;
+void SharedWords::raise_floor(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon) {
+  floor_committed_lsn_ = std::max(floor_committed_lsn_.load(), committed_lsn);
+  floor_page_count_ = std::max(floor_page_count_.load(), page_count);
+  floor_reuse_horizon_ = std::max(floor_reuse_horizon_.load(), reuse_horizon);
 }
 
 }  // namespace mentedb::pages

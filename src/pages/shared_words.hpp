@@ -9,7 +9,7 @@
 //   committed          the LSN up to which everything is visible; also the futex of wait_for_change
 //   index number       N of the current ids-N.idx; 0: none
 //   poison generation  raised when a log write or sync failed; an engine that opened under another one is poisoned
-//   sync pending       R7: set before pages.db is synced, cleared only by success
+//   sync pending       R7: set before a sync, cleared only by success
 //   page count         pages that readers may touch
 //   reuse horizon      see Counters
 //   cursor             where the next allocation sweep starts
@@ -21,6 +21,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -56,9 +57,13 @@ class SharedWords {
   void raise_poison_generation();
   bool sync_pending() const;
   void set_sync_pending(bool pending);
-  /// R7 for a failed sync of another file: the device may have lost what it had not made durable yet, and pages.db was
-  /// written back to the same device. Whoever has the lock next writes the pages again before it plans on them. Under
-  /// the lock only. Does nothing when the words cannot be written any more.
+  /// R7, for whoever syncs a file of the store under the lock: the mark is set and the hint is gone before, since
+  /// whoever gets the error may die of it, and come back only with success. When a sync fails, pages may go back to
+  /// what the device has, also those that were written back before; so the next holder writes them again before it
+  /// plans on them. `rewritten`: all pages were written since the mark was set, so success clears it.
+  Result<void> announce_sync(const std::function<Result<void>()>& sync, bool rewritten = false);
+  /// The same for a failed sync of the log's batches, where nothing is announced. Does nothing when the words cannot be
+  /// written any more.
   void doubt_pages();
   std::uint64_t reuse_horizon() const;
   void raise_reuse_horizon(std::uint64_t lsn);
@@ -78,7 +83,7 @@ class SharedWords {
   std::uint64_t self_test_word() const;
 
   /// For an engine that may not write: what its own walk found, while the words on disk are older.
-  void set_floor(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon);
+  void raise_floor(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon);
 
   static constexpr std::size_t kGroupLsnCount = 256;
   /// Where words lie in the block, for those who name damage.

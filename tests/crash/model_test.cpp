@@ -52,19 +52,21 @@ TEST(Model, AMemoryThatMovesAwayAndBackIsNeverMissed) {
   }
 }
 
-/// `failing` meets a failed sync of `file`, and the device has lost the pages: nothing acknowledged is.
+/// `failing` meets a failed sync of `file`, or dies in it, and the device has lost the pages: nothing acknowledged is.
 template <class Call>
-void expect_nothing_lost(SimDisk& disk, StorageEngine& engine, std::string_view file, Call failing) {
+void expect_nothing_lost(SimDisk& disk, StorageEngine& engine, std::string_view file, Call failing,
+                         StepAction action = StepAction::fail(EIO)) {
   for (const std::uint64_t i : {1U, 10U, 12U}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));
   for (const std::uint64_t i : {10U, 12U}) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
   ASSERT_TRUE(engine.checkpoint());
   const auto on_device = disk.content("/store/pages.db");
   for (const std::uint64_t i : {2U, 5U}) ASSERT_TRUE(engine.store_memory(make_memory(i, 1)));  // where 10 and 12 were
   ASSERT_TRUE(engine.delete_memory(memory_id(1)));
-  disk.set_hook([file](const Step& step) {
-    return is_in(step, file, StepKind::sync) ? StepAction::fail(EIO) : StepAction::proceed();
-  });
-  EXPECT_FALSE(failing());
+  disk.set_hook([&](const Step& step) { return is_in(step, file, StepKind::sync) ? action : StepAction::proceed(); });
+  try {
+    EXPECT_FALSE(failing());
+  } catch (const ProcessKilled&) {
+  }
   disk.set_hook({});
   constexpr std::size_t kWordsEnd = 8'192;  // the pages behind the shared words
   disk.damage("/store/pages.db", kWordsEnd, std::span(on_device).subspan(kWordsEnd));
@@ -98,6 +100,24 @@ TEST(Model, NobodyBuildsOnPagesThatAFailedGrowthOfTheLogLost) {
   auto engine = open_store(vfs, options);
   expect_nothing_lost(disk, engine, "wal.log",
                       [&] { return engine.store_memory(make_memory(9, 1, 200'000)).has_value(); });
+}
+
+// R7. Whoever would get the error is killed in the sync and tells nobody: the hint is gone before.
+TEST(Model, NobodyBuildsOnPagesThatASyncOfTheDeadLost) {
+  for (const bool growth : {false, true}) {
+    SimDisk disk;
+    SimVfs vfs(disk);
+    SimVfs killed_vfs(disk);
+    Options options = small_options();
+    auto engine = open_store(vfs, options);
+    options.wal_limit_bytes = std::uint64_t{1} << 20;
+    auto killed = open_store(killed_vfs, options);
+    const auto call = [&] {
+      return growth ? killed.store_memory(make_memory(9, 1, 200'000)).has_value() : killed.checkpoint().has_value();
+    };
+    expect_nothing_lost(disk, engine, growth ? "wal.log" : "pages.db", call, StepAction::kill());
+    EXPECT_FALSE(killed_vfs.is_alive());
+  }
 }
 
 }  // namespace

@@ -908,6 +908,105 @@ TEST(Rules, WhatADeadWriterOverwroteDuringAScanIsTold) {
   }
 }
 
+// H10 (f). A dead writer's record is seen, redo publishes its commit, and only then the memory is deleted: the deletion
+// does not get an LSN that the cursor covers.
+TEST(Rules, ADeletionBehindTheCursorIsNotToldBeforeIt) {
+  bool killed = true;
+  for (std::uint64_t kill_after = 0; killed; ++kill_after) {
+    SimDisk disk;
+    SimVfs writer_vfs(disk);
+    SimVfs killed_vfs(disk);
+    SimVfs reader_vfs(disk);
+    auto writer = open(writer_vfs);
+    for (std::uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
+    auto dies = open(killed_vfs);
+    auto reader = open(reader_vfs);
+    const std::uint64_t number = list(writer).back().first.bytes[15];
+    std::size_t copies = 0;
+    std::uint64_t steps = 0;
+    bool deleted = false;
+    killed = false;
+    disk.set_hook([&](const Step& step) {
+      if (step.process == killed_vfs.process() && !killed && steps++ == kill_after) {
+        killed = true;
+        return StepAction::kill();
+      }
+      if (step.process != reader_vfs.process()) return StepAction::proceed();
+      if (step.kind == StepKind::copy && ++copies == 1) {
+        try {
+          EXPECT_TRUE(dies.update_memory(make_memory(number, 2)) || killed);
+        } catch (const ProcessKilled&) {
+        }
+      } else if (step.kind == StepKind::copy && copies == 3) {
+        EXPECT_TRUE(writer.store_memory(make_memory(200, 1)));
+      } else if (step.kind == StepKind::load && step.file.starts_with("ids") && !deleted) {
+        deleted = true;
+        EXPECT_TRUE(writer.delete_memory(memory_id(number)));
+      }
+      return StepAction::proceed();
+    });
+    const auto changes = reader.changes_since(Lsn{0});
+    disk.set_hook({});
+    ASSERT_TRUE(changes);
+    for (const Change& change : changes->changes) {
+      EXPECT_TRUE(change.kind != ChangeKind::deleted || change.lsn > changes->cursor) << kill_after << " steps";
+    }
+  }
+}
+
+// I3, I4. An engine that may not write finds a batch in the log that is not in the pages yet: it answers `busy`, and
+// goes on with what it can read. It took the batch's LSN for committed, and its follower never heard of the batch.
+TEST(Rules, AReadOnlyEngineBelievesNothingThatIsNotInThePages) {
+  SimDisk disk;
+  SimVfs writer_vfs(disk);
+  SimVfs reader_vfs(disk);
+  auto writer = open(writer_vfs);
+  ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
+  Options options = small();
+  options.read_only = true;
+  auto reader = open_store(reader_vfs, options);
+  const Lsn cursor = reader.committed_lsn();
+  ASSERT_TRUE(kill_at(disk, writer_vfs, after_log_sync(), [&] { return writer.store_memory(make_memory(2, 1)); }));
+  const auto stats = reader.stats();
+  ASSERT_FALSE(stats);
+  EXPECT_EQ(stats.error().code, ErrorCode::busy);
+  EXPECT_EQ(reader.committed_lsn(), cursor);
+  EXPECT_EQ(reader.changes_since(cursor).value().cursor, cursor);
+  SimVfs next_vfs(disk);
+  auto next = open(next_vfs);
+  const auto changes = reader.changes_since(cursor);
+  ASSERT_TRUE(changes);
+  ASSERT_EQ(changes->changes.size(), 1U);
+  EXPECT_EQ(changes->changes.front().id, memory_id(2));
+}
+
+// I3. What an engine that may not write lists can be read by id: wherever the writer died, also before the id index.
+TEST(Rules, AReadOnlyEngineListsWhatItCanRead) {
+  bool killed = true;
+  std::size_t opened = 0;
+  for (std::uint64_t kill_after = 0; killed; ++kill_after) {
+    SimDisk disk;
+    SimVfs writer_vfs(disk);
+    SimVfs reader_vfs(disk);
+    auto writer = open(writer_vfs);
+    ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
+    std::uint64_t steps = 0;
+    killed = kill_at(
+        disk, writer_vfs, [&](const Step&) { return steps++ == kill_after; },
+        [&] { return writer.store_memory(make_memory(2, 1)); });
+    Options options = small();
+    options.read_only = true;
+    const auto reader = EngineAccess::open(reader_vfs, "/store", options);
+    if (!reader) {
+      EXPECT_EQ(reader.error().code, ErrorCode::busy);
+      continue;
+    }
+    ++opened;
+    for (const auto& [id, page] : list(*reader)) EXPECT_TRUE(reader->load_memory(id)) << kill_after << " steps";
+  }
+  EXPECT_GT(opened, 1U);
+}
+
 // H10 (a). A deletion whose record is gone is not passed over in silence.
 TEST(Rules, ADeletionWhosePageIsUsedAgainIsToldOrAsksForAResync) {
   SimDisk disk;

@@ -94,15 +94,18 @@ TEST_F(PageFileTest, AFailedSyncLeavesItsMark) {
   EXPECT_FALSE(words.sync_pending());
 }
 
-TEST_F(PageFileTest, TheMarkStandsWhileTheSyncRuns) {
+TEST_F(PageFileTest, TheMarkStandsAndTheHintIsGoneWhileTheSyncRuns) {
+  const wal::Tail tail{.epoch = 1, .offset = 8'192, .next_lsn = 5, .previous_checksum = 7, .counters = {}};
+  words.publish_hint(tail);
   bool marked = false;
   disk.set_hook([&](const Step& step) {
-    if (step.kind == StepKind::sync) marked = words.sync_pending();
+    if (step.kind == StepKind::sync) marked = words.sync_pending() && !words.hint();
     return StepAction::proceed();
   });
   must(pages.sync(false));
   disk.set_hook({});
   EXPECT_TRUE(marked);
+  EXPECT_EQ(words.hint(), tail);
 }
 
 TEST_F(PageFileTest, GrowthThatFailsLeavesTheOldPages) {

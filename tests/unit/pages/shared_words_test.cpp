@@ -141,7 +141,7 @@ TEST_F(SharedWordsTest, WordsDoNotOverlap) {
 }
 
 TEST_F(SharedWordsTest, AFloorHoldsForAnEngineThatMayNotWrite) {
-  words.set_floor(50, 60, 70);
+  words.raise_floor(50, 60, 70);
   EXPECT_EQ(words.committed_lsn(), 50U);
   EXPECT_EQ(words.page_count(), 60U);
   EXPECT_EQ(words.reuse_horizon(), 70U);
