@@ -28,8 +28,8 @@ Json stats_json(const Stats& stats) {
           {"epoch", stats.epoch},
           {"committed_lsn", stats.committed_lsn.value},
           {"index_number", stats.index_number},
-          {"index_slots", stats.index_slots},
-          {"index_slots_used", stats.index_slots_used},
+          {"index_buckets", stats.index_buckets},
+          {"index_buckets_used", stats.index_buckets_used},
           {"checkpoints", stats.checkpoints},
           {"redo_operations", stats.redo_operations},
           {"commits", stats.commits},
@@ -54,8 +54,8 @@ void print_stats(const std::string& directory, const Stats& stats) {
   line("log", fmt::format("{} used of {}, checkpoint at {}", human_bytes(stats.log_used_bytes),
                           human_bytes(stats.log_file_bytes), human_bytes(stats.wal_limit_bytes)));
   line("id index",
-       fmt::format("number {}, {} of {} slots used ({} %)", stats.index_number, with_commas(stats.index_slots_used),
-                   with_commas(stats.index_slots), percent(stats.index_slots_used, stats.index_slots)));
+       fmt::format("number {}, {} of {} slots used ({} %)", stats.index_number, with_commas(stats.index_buckets_used),
+                   with_commas(stats.index_buckets), percent(stats.index_buckets_used, stats.index_buckets)));
   line("commits", fmt::format("up to LSN {}, in epoch {}", with_commas(stats.committed_lsn.value), stats.epoch));
   if (stats.mapped_bytes > 0) {
     line("in memory", fmt::format("{} of the page file ({} mapped by this process)", human_bytes(stats.resident_bytes),

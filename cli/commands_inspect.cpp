@@ -146,7 +146,7 @@ int run_log(const Context& context, bool batches_only) {
   if (!log) return report(log.error());
   if (context.json) {
     Json slots = Json::array();
-    for (const auto& slot : log->header_slots) slots.push_back(fields_json(slot));
+    for (const auto& slot : log->header_copies) slots.push_back(fields_json(slot));
     Json batches = Json::array();
     for (const LogBatchDump& batch : log->batches) {
       Json operations = Json::array();
@@ -157,15 +157,15 @@ int run_log(const Context& context, bool batches_only) {
                          {"operations", std::move(operations)}});
     }
     print_json({{"file_bytes", log->file_bytes},
-                {"header_slots", std::move(slots)},
+                {"header_copies", std::move(slots)},
                 {"batches", std::move(batches)},
                 {"end", log->end}});
     return finish_output();
   }
   out() << fmt::format("wal.log, {}\n", human_bytes(log->file_bytes));
-  for (std::size_t i = 0; i < log->header_slots.size(); ++i) {
+  for (std::size_t i = 0; i < log->header_copies.size(); ++i) {
     out() << "\n" << out().style(kBold) << fmt::format("header slot {}", i) << out().style(kReset) << "\n";
-    print_fields(log->header_slots[i]);
+    print_fields(log->header_copies[i]);
   }
   out() << "\n"
         << out().style(kBold) << counted(log->batches.size(), "batch", "batches") << out().style(kReset) << "\n";

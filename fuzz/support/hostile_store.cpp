@@ -192,11 +192,11 @@ void HostileStore::edit_superblock(Input& input) {
 
 void HostileStore::edit_slot(Input& input) {
   const std::size_t which = input.byte() % 2;
-  auto block = read(kLog, which * format::kLogSlotBytes, format::kLogSlotBytes);
-  auto slot = base::read_struct<format::LogSlot>(block);
+  auto block = read(kLog, which * format::kLogHeaderBytes, format::kLogHeaderBytes);
+  auto slot = base::read_struct<format::LogHeader>(block);
   change(input, slot, sizeof slot.checksum);
-  format::encode_log_slot(slot, block);
-  write(kLog, which * format::kLogSlotBytes, block);
+  format::encode_log_header(slot, block);
+  write(kLog, which * format::kLogHeaderBytes, block);
   forged_ = true;
 }
 
@@ -204,7 +204,7 @@ void HostileStore::edit_words(Input& input) {
   constexpr std::size_t kHintWords = 10;
   const std::uint8_t what = input.byte();
   if (what < 96) {  // the hint, with its check
-    auto bytes = read(kPages, format::kSharedWordsOffset, 8 * kHintWords);
+    auto bytes = read(kPages, format::kSharedStateOffset, 8 * kHintWords);
     const std::uint64_t value = input.number();
     std::memcpy(bytes.data() + 8 + 8 * (what % (kHintWords - 1)), &value, sizeof value);
     if (input.flag()) {
@@ -213,16 +213,16 @@ void HostileStore::edit_words(Input& input) {
       std::memcpy(bytes.data(), &check, sizeof check);
       forged_ = true;
     }
-    write(kPages, format::kSharedWordsOffset, bytes);
+    write(kPages, format::kSharedStateOffset, bytes);
     return;
   }
   constexpr std::array<std::uint64_t, 16> kWords = {128, 136, 144, 152,  192,  200, 208, 256,
                                                     264, 272, 320, 2048, 2056, 144, 144, 136};
   const std::uint64_t value = input.number();
-  write(kPages, format::kSharedWordsOffset + kWords[what % kWords.size()], std::as_bytes(std::span(&value, 1)));
+  write(kPages, format::kSharedStateOffset + kWords[what % kWords.size()], std::as_bytes(std::span(&value, 1)));
 }
 
-std::vector<HostileStore::Batch> HostileStore::read_log(const format::LogSlot& slot) const {
+std::vector<HostileStore::Batch> HostileStore::read_log(const format::LogHeader& slot) const {
   std::vector<Batch> batches;
   std::uint64_t offset = format::kLogStart;
   std::uint64_t lsn = slot.start_lsn;
@@ -241,9 +241,9 @@ std::vector<HostileStore::Batch> HostileStore::read_log(const format::LogSlot& s
 
 // Changes a batch, or adds one, and seals the chain again from there on.
 void HostileStore::edit_log(Input& input) {
-  std::optional<format::LogSlot> newest;
+  std::optional<format::LogHeader> newest;
   for (std::size_t i = 0; i < 2; ++i) {
-    const auto slot = format::decode_log_slot(read(kLog, i * format::kLogSlotBytes, format::kLogSlotBytes));
+    const auto slot = format::decode_log_header(read(kLog, i * format::kLogHeaderBytes, format::kLogHeaderBytes));
     if (slot && (!newest || slot->epoch > newest->epoch)) newest = slot;
   }
   if (!newest) return;
@@ -359,10 +359,10 @@ void HostileStore::edit_index(Input& input) {
   }
   const format::IdHash hash =
       format::hash_id(testing::memory_id(input.byte() % (kMemories + 4)).bytes, superblock_.seed);
-  const std::uint64_t position = (hash.start + input.byte() % 3) % format::kMinIndexSlots;
-  std::uint64_t slot = input.flag() ? format::make_slot(hash.fingerprint, pick_page(input)) : input.number();
-  if (input.byte() % 8 == 0) slot = format::kEmptySlot;
-  write(path, format::kIndexSlotsOffset + 8 * position, std::as_bytes(std::span(&slot, 1)));
+  const std::uint64_t position = (hash.start + input.byte() % 3) % format::kMinIndexBuckets;
+  std::uint64_t slot = input.flag() ? format::make_bucket(hash.fingerprint, pick_page(input)) : input.number();
+  if (input.byte() % 8 == 0) slot = format::kEmptyBucket;
+  write(path, format::kIndexBucketsOffset + 8 * position, std::as_bytes(std::span(&slot, 1)));
 }
 
 // Bytes that verify, in the wrong place or of another time: pages, entries, blocks of the log, slots.

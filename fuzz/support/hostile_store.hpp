@@ -49,7 +49,7 @@ class HostileStore {
   void move_bytes(Input& input);
   void resize_file(Input& input);
 
-  std::vector<Batch> read_log(const format::LogSlot& slot) const;
+  std::vector<Batch> read_log(const format::LogHeader& slot) const;
   std::vector<std::byte> read(const std::string& path, std::uint64_t offset, std::size_t length) const;
   void write(const std::string& path, std::uint64_t offset, std::span<const std::byte> bytes);
   std::uint64_t size_of(const std::string& path) const;

@@ -3,11 +3,12 @@
 
 #include <array>
 
-#include "engine/directory_scan.hpp"
 #include "format/page_format.hpp"
 #include "index/id_index.hpp"
 #include "pages/allocator.hpp"
-#include "pages/entry_reader.hpp"
+#include "pages/directory_cursor.hpp"
+#include "store/directory_pass.hpp"
+#include "store/live_set.hpp"
 #include "support/input.hpp"
 #include "support/memory_vfs.hpp"
 
@@ -38,10 +39,10 @@ void decode(fuzz::Input& input, bool seal) {
   const EntryBytes bytes = make_entry(input, page, seal);
   const auto entry = format::decode_entry(bytes, page, kSeed);
   if (!entry) return;
-  if (format::is_head(entry->type)) FUZZ_REQUIRE(format::Geometry::in_one_group(page, entry->run_pages));
+  if (format::is_head(entry->type)) FUZZ_REQUIRE(format::Geometry::in_one_region(page, entry->run_pages));
   if (format::is_free(entry->type)) FUZZ_REQUIRE(entry->run_pages == 0);
   if (entry->type == format::EntryType::interior)
-    FUZZ_REQUIRE(format::Geometry::group_of(page - entry->run_pages) == format::Geometry::group_of(page));
+    FUZZ_REQUIRE(format::Geometry::region_of(page - entry->run_pages) == format::Geometry::region_of(page));
   EntryBytes again{};
   format::encode_entry(*entry, page, kSeed, again);
   FUZZ_REQUIRE(again == bytes);
@@ -55,7 +56,7 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
   const std::uint64_t pages = 1 + input.byte() % 64;
   file.resize(geometry.file_bytes(pages));
   const auto opened = fuzz::open_memory_file(file);
-  pages::SharedWords words(*opened->map(format::kSharedWordsOffset, base::kBlockBytes, true), kSeed);
+  shared::SharedState words(*opened->map(format::kSharedStateOffset, base::kBlockBytes, true), kSeed);
   format::Counters counters{};
   counters.page_count = pages;
   counters.high_water = input.below(pages + 1);
@@ -71,12 +72,12 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
 
   pages::BufferPool pool(*opened, words, geometry, kSeed);
   pages::PageFile page_file(*opened, words, geometry, kSeed);
-  pages::EntryReader entries(pool, pages);
+  pages::DirectoryCursor entries(pool, pages);
   for (std::uint64_t page = pages; page > 0; --page) static_cast<void>(entries.at(page));
 
-  engine::LiveSet live;
+  store::LiveSet live;
   for (int pass = 0; pass < 2; ++pass) {
-    static_cast<void>(engine::scan_directory(
+    static_cast<void>(store::pass_over_directory(
         pool, words, pass == 0 ? 0 : since, pass != 0,
         [&](std::uint64_t page, const format::Entry& entry) { live.take(page, entry, committed); },
         [](std::uint64_t) {}));

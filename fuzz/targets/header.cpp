@@ -24,7 +24,7 @@ void superblock(std::span<const std::byte> block) {
 }
 
 void log_slot(std::span<const std::byte> block) {
-  const auto decoded = format::decode_log_slot(block);
+  const auto decoded = format::decode_log_header(block);
   if (!decoded) return;
   FUZZ_REQUIRE(decoded->epoch != 0 && decoded->start_lsn != 0);
   FUZZ_REQUIRE(decoded->counters.page_count <= format::kMaxPageCount);
@@ -34,7 +34,7 @@ void log_slot(std::span<const std::byte> block) {
 void index_header(std::span<const std::byte> block) {
   const auto decoded = format::decode_index_header(block);
   if (!decoded) return;
-  FUZZ_REQUIRE(decoded->slot_count >= format::kMinIndexSlots && decoded->slot_count <= format::kMaxIndexSlots);
+  FUZZ_REQUIRE(decoded->bucket_count >= format::kMinIndexBuckets && decoded->bucket_count <= format::kMaxIndexBuckets);
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       return superblock(block), 0;
     case 1:
       if (!seal) return log_slot(input.rest()), 0;
-      format::encode_log_slot(input.take<format::LogSlot>(), block);
+      format::encode_log_header(input.take<format::LogHeader>(), block);
       return log_slot(block), 0;
     case 2:
       if (!seal) return index_header(input.rest()), 0;

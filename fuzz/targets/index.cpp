@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   make_pages(pages_file, geometry);  // each time: what one input left in the shared words is no other's
   fuzz::MemoryDirectory directory;
   const auto opened = fuzz::open_memory_file(pages_file);
-  pages::SharedWords words(*opened->map(format::kSharedWordsOffset, base::kBlockBytes, true), kSeed);
+  shared::SharedState words(*opened->map(format::kSharedStateOffset, base::kBlockBytes, true), kSeed);
 
   const std::uint8_t mode = input.byte();
   const bool writable = (mode & 1) != 0;
@@ -64,30 +64,30 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   header.incarnation = identity.incarnation;
   header.boot_id = identity.boot_id;
   header.pages_device = header.pages_inode = 1;
-  header.slot_count = (mode & 16) != 0 ? input.number() : format::kMinIndexSlots;
+  header.bucket_count = (mode & 16) != 0 ? input.number() : format::kMinIndexBuckets;
   if ((mode & 32) != 0) header = input.take<format::IndexHeader>();
   format::encode_index_header(header, block);
   base::write_struct(block, format::kIndexUsedOffset, input.number());
   if ((mode & 64) != 0) block[input.below(sizeof header)] ^= std::byte{1};
   file.write(0, block);
-  file.resize((mode & 128) != 0 ? input.below(20'000) : format::kIndexSlotsOffset + 8 * format::kMinIndexSlots);
+  file.resize((mode & 128) != 0 ? input.below(20'000) : format::kIndexBucketsOffset + 8 * format::kMinIndexBuckets);
 
   pages::BufferPool pool(*opened, words, geometry, kSeed);
   index::IdIndex ids(directory, words, pool, identity, writable);
   const std::uint8_t slots = input.byte() % 64;
-  for (std::uint8_t i = 0; i < slots && file.size_bytes() > format::kIndexSlotsOffset + 8 * format::kMinIndexSlots - 1;
-       ++i) {
+  for (std::uint8_t i = 0;
+       i < slots && file.size_bytes() > format::kIndexBucketsOffset + 8 * format::kMinIndexBuckets - 1; ++i) {
     // Where an id looks, with its fingerprint, so that somebody finds it.
     const format::IdHash hash = ids.hash(id_of(input.byte()));
-    const std::uint64_t position = (hash.start + input.byte() % 4) % format::kMinIndexSlots;
+    const std::uint64_t position = (hash.start + input.byte() % 4) % format::kMinIndexBuckets;
     const std::uint64_t slot =
-        input.flag() ? format::make_slot(hash.fingerprint, input.number() & 0xFFFF'FFFF) : input.number();
-    file.write(format::kIndexSlotsOffset + 8 * position, std::as_bytes(std::span(&slot, 1)));
+        input.flag() ? format::make_bucket(hash.fingerprint, input.number() & 0xFFFF'FFFF) : input.number();
+    file.write(format::kIndexBucketsOffset + 8 * position, std::as_bytes(std::span(&slot, 1)));
   }
   if (slots == 63) {  // no slot is empty: nobody may look for one without end
-    const std::uint64_t slot = format::kTombstoneSlot;
-    for (std::uint64_t i = 0; i + 8 <= file.size_bytes() - format::kIndexSlotsOffset; i += 8)
-      file.write(format::kIndexSlotsOffset + i, std::as_bytes(std::span(&slot, 1)));
+    const std::uint64_t slot = format::kTombstone;
+    for (std::uint64_t i = 0; i + 8 <= file.size_bytes() - format::kIndexBucketsOffset; i += 8)
+      file.write(format::kIndexBucketsOffset + i, std::as_bytes(std::span(&slot, 1)));
   }
 
   static_cast<void>(ids.ensure_usable(kPages, input.below(kPages + 1)));
@@ -101,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           index::Probe probe(**table, ids.hash(id));
           std::uint64_t looks = 0;
           while (const std::uint64_t page = probe.next_page()) {
-            FUZZ_REQUIRE(++looks <= (*table)->slot_count());
+            FUZZ_REQUIRE(++looks <= (*table)->bucket_count());
             if (pool.contains(page)) static_cast<void>(pool.read_entry(page));
             static_cast<void>(probe.unchanged());
           }
@@ -123,7 +123,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (writable) static_cast<void>(ids.ensure_usable(kPages, 8));
         break;
       default:
-        static_cast<void>(ids.slot_count() + ids.used());
+        static_cast<void>(ids.bucket_count() + ids.used());
         break;
     }
   }

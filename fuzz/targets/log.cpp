@@ -92,24 +92,24 @@ void whole_file(fuzz::Input& input) {
   file.reset();
   const std::uint8_t shape = input.byte();
   const std::uint64_t seed = input.byte();
-  std::array<std::byte, format::kLogSlotBytes> block{};
+  std::array<std::byte, format::kLogHeaderBytes> block{};
   for (std::size_t i = 0; i < 2; ++i) {
     if (((shape >> i) & 1) == 0) continue;
-    format::LogSlot slot{};
+    format::LogHeader slot{};
     slot.epoch = (shape & 4) != 0 ? input.number() : 2 + i;
     slot.seed = seed;
     slot.start_lsn = (shape & 8) != 0 ? input.number() : 1;
     slot.counters.page_count = 100;
-    format::encode_log_slot(slot, block);
+    format::encode_log_header(slot, block);
     if ((shape & 16) != 0) block[input.below(sizeof slot)] ^= static_cast<std::byte>(input.byte());
-    file.write(i * format::kLogSlotBytes, block);
+    file.write(i * format::kLogHeaderBytes, block);
   }
   const auto opened = fuzz::open_memory_file(file);
   wal::Log log(*opened);
   Place place;
-  if (const auto slots = log.read_slots(); slots && slots->newest() != nullptr) {
-    place.next_lsn = slots->newest()->start_lsn;
-    place.previous_checksum = slots->newest()->checksum;
+  if (const auto headers = log.read_headers(); headers && headers->newest() != nullptr) {
+    place.next_lsn = headers->newest()->start_lsn;
+    place.previous_checksum = headers->newest()->checksum;
   }
   const bool claims = (shape & 0xE0) == 0xE0;  // takes a while, so not often
   while (!input.empty() && place.offset < format::kLogStart + kMaxBlocks * base::kBlockBytes) {
@@ -126,9 +126,9 @@ void whole_file(fuzz::Input& input) {
     fill_with_claims(file, place, static_cast<std::uint32_t>((std::uint64_t{256} << 10) + input.number()));
   }
 
-  const auto slots = log.read_slots();
-  FUZZ_REQUIRE(slots);
-  const format::LogSlot* newest = slots->newest();
+  const auto headers = log.read_headers();
+  FUZZ_REQUIRE(headers);
+  const format::LogHeader* newest = headers->newest();
   if (newest == nullptr) return;
   const auto end = log.walk(
       *newest, [&](std::uint64_t, const format::BatchHeader& header, std::span<const std::byte> batch) -> Result<void> {
@@ -148,7 +148,7 @@ void whole_file(fuzz::Input& input) {
     check_operations(*batch);
   }
   if (end->last_batch_offset != 0)
-    static_cast<void>(log.adopt(end->last_batch_offset, end->last_batch_bytes, newest->seed));
+    static_cast<void>(log.rewrite_batch(end->last_batch_offset, end->last_batch_bytes, newest->seed));
 }
 
 // One batch of any bytes. A reader of operations gets what passed the checksum and the header's own checks.
@@ -175,7 +175,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       operations(input);
       return 0;
     case 1: {
-      static_cast<void>(format::decode_log_slot(input.rest()));
+      static_cast<void>(format::decode_log_header(input.rest()));
       return 0;
     }
     case 2: {

@@ -29,7 +29,7 @@ void decode(fuzz::Input& input, bool seal) {
   const auto parsed = format::parse_run_header(base::bytes_of(header), page, page_bytes);
   if (!parsed) return;
   FUZZ_REQUIRE(std::uint64_t{parsed->run_pages} * page_bytes >= sizeof(header) + parsed->payload_bytes);
-  FUZZ_REQUIRE(format::Geometry::in_one_group(page, parsed->run_pages));
+  FUZZ_REQUIRE(format::Geometry::in_one_region(page, parsed->run_pages));
   FUZZ_REQUIRE(format::run_verifies(*parsed, payload, kSeed) || !seal);
 }
 
@@ -40,7 +40,7 @@ void through_the_pool(fuzz::Input& input, bool seal) {
   const std::uint64_t pages = input.byte() % 16;
   file.resize(geometry.file_bytes(pages) - input.byte() % 2);
   const auto opened = fuzz::open_memory_file(file);
-  pages::SharedWords words(*opened->map(format::kSharedWordsOffset, base::kBlockBytes, true), kSeed);
+  shared::SharedState words(*opened->map(format::kSharedStateOffset, base::kBlockBytes, true), kSeed);
   words.publish_page_count(input.flag() ? pages : input.number());
   pages::BufferPool pool(*opened, words, geometry, kSeed);
   for (int run = 0; run < 4 && !input.empty() && pages > 0; ++run) {

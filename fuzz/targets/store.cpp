@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "engine/engine_impl.hpp"
-#include "engine/inspect.hpp"
-#include "engine/salvage.hpp"
-#include "engine/verify.hpp"
+#include "offline/inspect.hpp"
+#include "offline/salvage.hpp"
+#include "offline/verify.hpp"
 #include "support/crash/script.hpp"
 #include "support/hostile_store.hpp"
 #include "support/input.hpp"
@@ -52,10 +52,10 @@ class Session {
   }
 
   void look() {
-    static_cast<void>(engine::verify_directory(vfs_, kPath, kAtOnce));
-    static_cast<void>(engine::inspect_log(vfs_, kPath));
+    static_cast<void>(offline::verify_directory(vfs_, kPath, kAtOnce));
+    static_cast<void>(offline::inspect_log(vfs_, kPath));
     for (const std::uint64_t page : {std::uint64_t{1}, std::uint64_t{6}, input_.number()})
-      static_cast<void>(engine::inspect_page(vfs_, kPath, PageId{page}));
+      static_cast<void>(offline::inspect_page(vfs_, kPath, PageId{page}));
   }
 
   // Whatever stays damaged costs a thousand looks: a few of them will do.
@@ -152,14 +152,14 @@ class Session {
   }
 
   void copies() {
-    static_cast<void>(engine::salvage_directory(vfs_, kPath, "/salvaged", kAtOnce));
+    static_cast<void>(offline::salvage_directory(vfs_, kPath, "/salvaged", kAtOnce));
     if (auto engine = EngineAccess::open(vfs_, kPath, options_)) {
       if (engine->backup("/copy")) {
-        const auto copy = engine::verify_directory(vfs_, "/copy", kAtOnce);
+        const auto copy = offline::verify_directory(vfs_, "/copy", kAtOnce);
         FUZZ_REQUIRE(copy);
         if (store_.forged() || copy->problems.empty()) return;
         // Two pages that both say that they hold a memory: each is whole, and only verify compares them.
-        const auto source = engine::verify_directory(vfs_, kPath, kAtOnce);
+        const auto source = offline::verify_directory(vfs_, kPath, kAtOnce);
         FUZZ_REQUIRE(source && !source->problems.empty());
       }
     }

@@ -61,9 +61,9 @@ struct LogBatchDump {
 
 struct LogDump {
   std::uint64_t file_bytes = 0;
-  std::vector<std::vector<Field>> header_slots;  ///< both slots
-  std::vector<LogBatchDump> batches;             ///< of the newest epoch
-  std::string end;                               ///< why the walk ended
+  std::vector<std::vector<Field>> header_copies;  ///< both slots
+  std::vector<LogBatchDump> batches;              ///< of the newest epoch
+  std::string end;                                ///< why the walk ended
 };
 
 /// @errors as `inspect_page`

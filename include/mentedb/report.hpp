@@ -23,13 +23,13 @@ struct Stats {
   std::uint64_t epoch = 0;  ///< checkpoints in the life of the store + 1
   Lsn committed_lsn;
   std::uint64_t index_number = 0;  ///< N of ids-N.idx
-  std::uint64_t index_slots = 0;
-  std::uint64_t index_slots_used = 0;  ///< live entries and tombstones
-  std::uint64_t checkpoints = 0;       ///< by this engine since it was opened
-  std::uint64_t redo_operations = 0;   ///< logged operations this engine found missing and redid
-  std::uint64_t commits = 0;           ///< batches this engine made durable
-  std::uint64_t mapped_bytes = 0;      ///< of pages.db, in this process
-  std::uint64_t resident_bytes = 0;    ///< of those, in the kernel's page cache now
+  std::uint64_t index_buckets = 0;
+  std::uint64_t index_buckets_used = 0;  ///< live entries and tombstones
+  std::uint64_t checkpoints = 0;         ///< by this engine since it was opened
+  std::uint64_t redo_operations = 0;     ///< logged operations this engine found missing and redid
+  std::uint64_t commits = 0;             ///< batches this engine made durable
+  std::uint64_t mapped_bytes = 0;        ///< of pages.db, in this process
+  std::uint64_t resident_bytes = 0;      ///< of those, in the kernel's page cache now
   /// Who but the owner may change the store's files (a group, another owner, hard links): a sentence each.
   std::vector<std::string> access_warnings;
 };

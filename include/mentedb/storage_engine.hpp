@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,20 @@
 #include <mentedb/transaction.hpp>
 
 namespace mentedb {
+
+/// Sees one memory after the other (`StorageEngine::for_each_memory`).
+class MemoryVisitor {
+ public:
+  MemoryVisitor() = default;
+  MemoryVisitor(const MemoryVisitor&) = delete;
+  MemoryVisitor& operator=(const MemoryVisitor&) = delete;
+  virtual ~MemoryVisitor() = default;
+
+  /// A memory and where it lives. False ends the walk.
+  virtual bool visit(const MemoryNode& memory, PageId page) = 0;
+  /// A memory that cannot be read. False, the default, ends the walk with its error; true goes on.
+  virtual bool damaged(MemoryId id, PageId page, const Error& error);
+};
 
 /// A store: a directory with `wal.log`, `pages.db` and `ids-N.idx`.
 ///
@@ -79,11 +94,16 @@ class StorageEngine {
   [[nodiscard]] Result<PageId> find(MemoryId id) const;
   /// Every memory that any process has committed, in page order. @errors `corruption` (never a silent gap)
   [[nodiscard]] Result<std::vector<std::pair<MemoryId, PageId>>> scan_all_memories() const;
-  /// Calls `fn` for every memory in page order until it returns false. A memory that cannot be read is passed to
-  /// `on_damage` when given, and ends the call with its error otherwise.
-  [[nodiscard]] Result<void> for_each_memory(
-      const std::function<bool(const MemoryNode&, PageId)>& fn,
-      const std::function<void(MemoryId, PageId, const Error&)>& on_damage = {}) const;
+  /// Shows the visitor every memory, in page order, until the visitor ends the walk.
+  [[nodiscard]] Result<void> for_each_memory(MemoryVisitor& visitor) const;
+  /// The same with functions: `fn(memory, page)` returns false to end the walk; `on_damage(id, page, error)` is told of
+  /// each memory that cannot be read, and the walk goes on.
+  template <class Fn>
+    requires std::is_invocable_r_v<bool, Fn&, const MemoryNode&, PageId>
+  [[nodiscard]] Result<void> for_each_memory(Fn&& fn) const;
+  template <class Fn, class OnDamage>
+    requires std::is_invocable_r_v<bool, Fn&, const MemoryNode&, PageId>
+  [[nodiscard]] Result<void> for_each_memory(Fn&& fn, OnDamage&& on_damage) const;
 
   /// The LSN up to which everything is committed and visible. No system call.
   [[nodiscard]] Lsn committed_lsn() const;
@@ -141,5 +161,32 @@ class StorageEngine {
   explicit StorageEngine(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
+
+template <class Fn>
+  requires std::is_invocable_r_v<bool, Fn&, const MemoryNode&, PageId>
+Result<void> StorageEngine::for_each_memory(Fn&& fn) const {
+  struct Visitor final : MemoryVisitor {
+    explicit Visitor(Fn& function) : fn(function) {}
+    bool visit(const MemoryNode& memory, PageId page) override { return fn(memory, page); }
+    Fn& fn;
+  } visitor(fn);
+  return for_each_memory(static_cast<MemoryVisitor&>(visitor));
+}
+
+template <class Fn, class OnDamage>
+  requires std::is_invocable_r_v<bool, Fn&, const MemoryNode&, PageId>
+Result<void> StorageEngine::for_each_memory(Fn&& fn, OnDamage&& on_damage) const {
+  struct Visitor final : MemoryVisitor {
+    Visitor(Fn& function, OnDamage& damage) : fn(function), on_damage(damage) {}
+    bool visit(const MemoryNode& memory, PageId page) override { return fn(memory, page); }
+    bool damaged(MemoryId id, PageId page, const Error& error) override {
+      on_damage(id, page, error);
+      return true;
+    }
+    Fn& fn;
+    OnDamage& on_damage;
+  } visitor(fn, on_damage);
+  return for_each_memory(static_cast<MemoryVisitor&>(visitor));
+}
 
 }  // namespace mentedb

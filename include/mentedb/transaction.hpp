@@ -7,6 +7,10 @@
 
 namespace mentedb {
 
+namespace store {
+class Batch;
+}
+
 /// What `StorageEngine::transact` hands to its function. Reads see the transaction's own writes and, since
 /// the lock is held, the newest state of every process. Valid only inside that call and on its thread.
 /// A failed call changes nothing: the function may go on or return the error, which rolls everything back.
@@ -28,8 +32,8 @@ class Transaction {
 
  private:
   friend class TransactionAccess;
-  explicit Transaction(void* batch) : batch_(batch) {}
-  void* batch_;
+  explicit Transaction(store::Batch& batch) : batch_(&batch) {}
+  store::Batch* batch_;
 };
 
 }  // namespace mentedb

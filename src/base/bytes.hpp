@@ -1,6 +1,7 @@
 // Moving plain structs between memory and bytes. On-disk integers are little endian, as the machines we run on.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdlib>
@@ -41,6 +42,11 @@ void write_struct(std::span<std::byte> bytes, std::size_t offset, const T& value
 }
 
 inline constexpr std::size_t kBlockBytes = 4096;
+
+/// True when every byte is zero: what was never written, or was erased.
+inline bool is_zero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;

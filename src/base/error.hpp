@@ -23,7 +23,7 @@ inline Error out_of_memory() { return Error{ErrorCode::out_of_memory, 0, "out of
 
 /// A file of the store that the file system does not find says nothing about the memory, or the path, that the caller
 /// asked for: inside a call, `not_found` and `invalid_argument` of the operating system are `io_error`.
-inline void not_about_the_argument(Error& error) {
+inline void as_internal_error(Error& error) {
   const bool about_names = error.code == ErrorCode::not_found || error.code == ErrorCode::invalid_argument;
   if (about_names && error.os_error != 0) error.code = ErrorCode::io_error;
 }

@@ -1,9 +1,11 @@
-// What a StorageEngine holds: the store it has open now, the queue of writers, the gate that close() shuts.
+// What a StorageEngine holds: the store it has open now, the queue of writers, and the gate that close() shuts.
 #pragma once
 
 #include <atomic>
+#include <filesystem>
+#include <functional>
 #include <memory>
-#include <mutex>
+#include <new>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -11,20 +13,22 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "base/error.hpp"
-#include "engine/batch.hpp"
+#include "base/mutex.hpp"
 #include "engine/call_gate.hpp"
-#include "engine/store.hpp"
-#include "engine/write_queue.hpp"
+#include "engine/write_path.hpp"
+#include "store/failure.hpp"
+#include "store/store.hpp"
+#include "vfs/vfs.hpp"
 
 namespace mentedb {
 
 class StorageEngine::Impl {
  public:
-  Impl(vfs::Vfs& vfs, std::unique_ptr<engine::Store> store);
+  Impl(vfs::Vfs& vfs, std::unique_ptr<store::Store> store);
 
   /// Runs `body(store)` for one call: not closed, not forked, bad_alloc becomes an error.
   template <class Body>
-  auto call(Body&& body) -> decltype(body(std::declval<engine::Store&>())) {
+  auto call(Body&& body) -> decltype(body(std::declval<store::Store&>())) {
     try {
       const auto pass = gate_.enter();
       if (!pass) return closed();
@@ -34,25 +38,29 @@ class StorageEngine::Impl {
       return std::unexpected(base::out_of_memory());
     }
   }
-  /// As `call`, for a body that changes the store. When files were replaced by the same store, that is opened and the
-  /// body runs once more.
+
+  /// As `call`, for a body that changes the store and answers an Outcome. R11: when files were replaced by those of the
+  /// same store, those are opened, and the body runs once more.
   template <class Body>
-  auto change(Body&& body) -> decltype(body(std::declval<engine::Store&>())) {
-    return call([&](engine::Store& store) -> decltype(body(store)) {
+  auto change(Body&& body) -> Result<typename decltype(body(std::declval<store::Store&>()))::value_type> {
+    using Answer = Result<typename decltype(body(std::declval<store::Store&>()))::value_type>;
+    return call([&](store::Store& store) -> Answer {
       if (in_transaction()) return nested();
-      auto result = body(store);
-      if (result || !engine::Store::is_replaced(result.error())) return result;
-      MENTEDB_TRY_ASSIGN(engine::Store* const reopened, reopen(store, result.error()));
-      if constexpr (std::is_same_v<decltype(result), Result<void>>) {
-        // Their names were away for a moment. The write is in them, and made again it would be made twice.
-        if (engine::Store::is_replaced_after_commit(result.error()) && reopened->has_same_files(store)) return {};
+      auto outcome = body(store);
+      if (outcome || outcome.error().replaced == store::FilesReplaced::no) return Answer(std::move(outcome));
+      MENTEDB_TRY_ASSIGN(store::Store* const reopened, reopen(store, outcome.error()));
+      if constexpr (std::is_same_v<Answer, Result<void>>) {
+        // The names of the files were away for a moment only. The write is in the files, and would be made twice.
+        const bool written = outcome.error().replaced == store::FilesReplaced::after_commit;
+        if (written && reopened->files().same_files(store.files())) return {};
       }
-      return body(*reopened);
+      return Answer(body(*reopened));
     });
   }
 
-  /// Commits what `plan` makes, in one group with other threads.
-  Result<void> write(const engine::WriteQueue::Plan& plan, bool alone = false);
+  Result<PageId> put(const MemoryNode& node, store::Batch::Put mode);
+  /// Returns when the request's operations are durable and visible (engine/write_path.cpp).
+  Result<void> write(engine::WriteRequest& request);
   Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
   Result<void> close();
   /// True on a thread that is inside `transact` of this engine.
@@ -66,20 +74,20 @@ class StorageEngine::Impl {
   static std::unexpected<Error> nested() {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
-  Result<engine::Store*> reopen(engine::Store& replaced, const Error& reason);
-  Result<void> commit(engine::Store& store, const engine::WriteQueue::Plan& plan, std::chrono::milliseconds timeout);
+  Result<store::Store*> reopen(store::Store& replaced, const Error& reason) MENTEDB_EXCLUDES(stores_mutex_);
   Result<void> final_checkpoint();
 
   vfs::Vfs& vfs_;
   std::uint64_t process_token_;
   engine::CallGate gate_;
-  engine::WriteQueue queue_;
-  std::mutex stores_mutex_;
-  std::vector<std::unique_ptr<engine::Store>> stores_;  ///< the last is current; readers may still be in an older one
-  std::atomic<engine::Store*> store_;
+  engine::WriteQueue writes_;
+  base::Mutex stores_mutex_;
+  /// The last is current; readers may still be in an older one.
+  std::vector<std::unique_ptr<store::Store>> stores_ MENTEDB_GUARDED_BY(stores_mutex_);
+  std::atomic<store::Store*> store_;
 };
 
-/// For programs inside the project (tests, salvage): the calls without an engine, on another seam.
+/// For programs inside the project, such as tests: the calls that need no engine yet, on another seam.
 class EngineAccess {
  public:
   static Result<StorageEngine> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options);

@@ -1,20 +1,20 @@
-// The public calls. Each is a few lines: what is interesting is in engine_impl.cpp (gate, queue, transactions) and
-// in store.hpp (the protocol).
+// The public calls but those that write: these are in engine/write_path.cpp. Each call is a few lines on the store's
+// Reader or Writer.
 #include <mentedb/storage_engine.hpp>
 
 #include <algorithm>
 #include <optional>
 
-#include "engine/backup.hpp"
 #include "engine/engine_impl.hpp"
-#include "engine/verify.hpp"
+#include "offline/verify.hpp"
+#include "store/copier.hpp"
 #include "vfs/posix_vfs.hpp"
 
 namespace mentedb {
 
-using engine::Batch;
-using engine::EncodedNode;
-using engine::Store;
+using store::Outcome;
+using store::Store;
+using store::Writer;
 
 Result<StorageEngine> EngineAccess::open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options) {
   try {
@@ -28,6 +28,8 @@ Result<StorageEngine> EngineAccess::open(vfs::Vfs& vfs, const std::filesystem::p
 Result<StorageEngine> StorageEngine::open(const std::filesystem::path& directory, const Options& options) {
   return EngineAccess::open(vfs::posix_vfs(), directory, options);
 }
+
+bool MemoryVisitor::damaged(MemoryId /*id*/, PageId /*page*/, const Error& /*error*/) { return false; }
 
 StorageEngine::StorageEngine(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 StorageEngine::StorageEngine(StorageEngine&&) noexcept = default;
@@ -48,110 +50,56 @@ StorageEngine::~StorageEngine() {
 
 namespace {
 
-Result<PageId> put(auto& impl, const MemoryNode& node, Batch::Put mode) {
-  try {
-    MENTEDB_TRY_ASSIGN(const EncodedNode encoded, engine::encode(node));
-    PageId page;
-    MENTEDB_TRY(impl.write([&](Batch& batch) -> Result<void> {
-      MENTEDB_TRY_ASSIGN(page, batch.put(encoded, mode));
-      return {};
-    }));
-    return page;
-  } catch (const std::bad_alloc&) {
-    return std::unexpected(base::out_of_memory());
-  }
-}
-
-}  // namespace
-
-Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return put(*impl_, node, Batch::Put::any); }
-Result<PageId> StorageEngine::store_memory_if_absent(const MemoryNode& node) {
-  return put(*impl_, node, Batch::Put::only_new);
-}
-Result<PageId> StorageEngine::update_memory(const MemoryNode& node) {
-  return put(*impl_, node, Batch::Put::only_existing);
-}
-
-Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const MemoryNode> nodes) {
-  return impl_->call([&](Store&) -> Result<std::vector<PageId>> {
-    std::vector<EncodedNode> encoded;
-    encoded.reserve(nodes.size());
-    for (const MemoryNode& node : nodes) {
-      MENTEDB_TRY_ASSIGN(EncodedNode one, engine::encode(node));
-      encoded.push_back(std::move(one));
-    }
-    std::vector<PageId> pages(nodes.size());
-    if (nodes.empty()) return pages;
-    MENTEDB_TRY(impl_->write([&](Batch& batch) -> Result<void> {
-      for (std::size_t i = 0; i < encoded.size(); ++i) {
-        MENTEDB_TRY_ASSIGN(pages[i], batch.put(encoded[i], Batch::Put::any));
-      }
-      return {};
-    }));
-    return pages;
-  });
-}
-
-Result<void> StorageEngine::delete_memory(MemoryId id) {
-  return impl_->write([&](Batch& batch) { return batch.erase(id); });
-}
-
-Result<void> StorageEngine::transact(const std::function<Result<void>(Transaction&)>& fn) {
-  return impl_->transact(fn);
-}
-
-namespace {
-
-// `corruption` is what the log cannot heal (mentedb/error.hpp): it is asked first.
+// `corruption` means that the log has no copy (mentedb/error.hpp). So the log is asked before that is the answer.
 template <class Read>
-auto healed(const auto& impl, Store& store, Read&& read) {
-  auto result = read();
-  const bool ask = !result && result.error().code == ErrorCode::corruption && !store.options().read_only;
+auto repaired(const auto& impl, Store& store, Read&& read) {
+  auto result = read(store.reader());
+  const bool ask = !result && result.error().code == ErrorCode::corruption && store.reader().may_repair();
   if (!ask || impl.in_transaction()) return result;
-  if (auto done = store.heal(); !done) return decltype(result)(std::unexpected(std::move(done).error()));
-  return read();
+  if (auto done = store.reader().repair(); !done) return decltype(result)(std::unexpected(std::move(done).error()));
+  return read(store.reader());
 }
 
 }  // namespace
 
 Result<MemoryNode> StorageEngine::load_memory(MemoryId id) const {
-  return impl_->call([&](Store& store) { return healed(*impl_, store, [&] { return store.load(id); }); });
+  return impl_->call(
+      [&](Store& store) { return repaired(*impl_, store, [&](const auto& reader) { return reader.load(id); }); });
 }
 
 Result<MemoryNode> StorageEngine::load_memory(PageId page) const {
-  return impl_->call([&](Store& store) { return store.load(page); });
+  return impl_->call([&](Store& store) { return store.reader().load(page); });
 }
 
 Result<PageId> StorageEngine::find(MemoryId id) const {
   return impl_->call([&](Store& store) -> Result<PageId> {
-    MENTEDB_TRY_ASSIGN(const auto location, healed(*impl_, store, [&] { return store.locate(id); }));
+    MENTEDB_TRY_ASSIGN(const auto location,
+                       repaired(*impl_, store, [&](const auto& reader) { return reader.locate(id); }));
     if (!location) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
     return PageId{location->page};
   });
 }
 
 Result<std::vector<std::pair<MemoryId, PageId>>> StorageEngine::scan_all_memories() const {
-  return impl_->call([](Store& store) { return store.scan(); });
+  return impl_->call([](Store& store) { return store.reader().scan(); });
 }
 
-Result<void> StorageEngine::for_each_memory(
-    const std::function<bool(const MemoryNode&, PageId)>& fn,
-    const std::function<void(MemoryId, PageId, const Error&)>& on_damage) const {
+Result<void> StorageEngine::for_each_memory(MemoryVisitor& visitor) const {
   return impl_->call([&](Store& store) -> Result<void> {
-    MENTEDB_TRY_ASSIGN(const auto all, store.scan());
+    const store::Reader& reader = store.reader();
+    MENTEDB_TRY_ASSIGN(const auto all, reader.scan());
     for (const auto& [id, page] : all) {
-      auto node = store.load(page);
+      auto node = reader.load(page);
       PageId where = page;
-      // Moved, or something else lives there now: ask for the id.
+      // The memory moved, or another one lives there now: ask for the id.
       if (!node || node->id != id) {
-        node = store.load(id);
-        if (const auto location = store.locate(id); location && *location) where = PageId{(*location)->page};
+        node = reader.load(id);
+        if (const auto location = reader.locate(id); location && *location) where = PageId{(*location)->page};
       }
       if (node) {
-        if (!fn(*node, where)) return {};
+        if (!visitor.visit(*node, where)) return {};
       } else if (node.error().code != ErrorCode::not_found) {  // deleted meanwhile
-        if (!on_damage) return std::unexpected(node.error());
-        on_damage(id, where, node.error());
+        if (!visitor.damaged(id, where, node.error())) return std::unexpected(node.error());
       }
     }
     return {};
@@ -159,12 +107,12 @@ Result<void> StorageEngine::for_each_memory(
 }
 
 Lsn StorageEngine::committed_lsn() const {
-  const auto lsn = impl_->call([](Store& store) -> Result<Lsn> { return Lsn{store.words().committed_lsn()}; });
+  const auto lsn = impl_->call([](Store& store) -> Result<Lsn> { return Lsn{store.state().committed_lsn()}; });
   return lsn ? *lsn : Lsn{};
 }
 
 Result<Changes> StorageEngine::changes_since(Lsn since) const {
-  return impl_->call([&](Store& store) { return store.changes_since(since); });
+  return impl_->call([&](Store& store) { return store.reader().changes_since(since); });
 }
 
 Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds timeout) const {
@@ -175,12 +123,12 @@ Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds 
   // its files were replaced (R11) is the one looked at.
   for (;;) {
     const auto changed = impl_->call([&](Store& store) -> Result<std::optional<Lsn>> {
-      const std::uint64_t committed = store.words().committed_lsn();
+      const std::uint64_t committed = store.state().committed_lsn();
       if (committed > since.value) return Lsn{committed};
       const microseconds now = store.vfs().now();
       if (!deadline) deadline = timeout == std::chrono::milliseconds::max() ? microseconds::max() : now + timeout;
       if (now >= *deadline) return Lsn{committed};
-      store.words().wait_for_commit(committed, std::min(kSlice, *deadline - now), !store.options().read_only);
+      store.state().wait_for_commit(committed, std::min(kSlice, *deadline - now), !store.options().read_only);
       return std::nullopt;
     });
     if (!changed) return std::unexpected(changed.error());
@@ -188,42 +136,26 @@ Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds 
   }
 }
 
-Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {
-  PageId page;
-  MENTEDB_TRY(impl_->write([&](Batch& batch) -> Result<void> {
-    MENTEDB_TRY_ASSIGN(page, batch.allocate_raw(min_bytes));
-    return {};
-  }));
-  return page;
-}
-
-Result<void> StorageEngine::write_page(PageId page, std::span<const std::byte> data) {
-  return impl_->write([&](Batch& batch) { return batch.write_raw(page, data); });
-}
-
-Result<void> StorageEngine::free_page(PageId page) {
-  return impl_->write([&](Batch& batch) { return batch.free_page(page); });
-}
-
 Result<Page> StorageEngine::read_page(PageId page) const {
-  return impl_->call([&](Store& store) { return store.read_page(page); });
+  return impl_->call([&](Store& store) { return store.reader().read_page(page); });
 }
 
 Result<std::uint64_t> StorageEngine::recover() {
-  return impl_->change([](Store& store) -> Result<std::uint64_t> {
-    const std::uint64_t before = store.redone();
-    MENTEDB_TRY_ASSIGN(Store::Hold hold, store.acquire(store.options().lock_timeout));
-    MENTEDB_TRY(store.recover(hold));
-    MENTEDB_TRY(store.checkpoint(hold));
-    return store.redone() - before;
+  return impl_->change([](Store& store) -> Outcome<std::uint64_t> {
+    const std::uint64_t before = store.reapplied();
+    MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
+    MENTEDB_TRY(writer.recover());
+    MENTEDB_TRY(writer.checkpoint());
+    return store.reapplied() - before;
   });
 }
 
 Result<void> StorageEngine::checkpoint() {
-  return impl_->change([](Store& store) -> Result<void> {
+  return impl_->change([](Store& store) -> Outcome<void> {
     store.start_write_back();
-    MENTEDB_TRY_ASSIGN(Store::Hold hold, store.acquire(store.options().lock_timeout));
-    return store.checkpoint(hold);
+    MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
+    MENTEDB_TRY(writer.checkpoint());
+    return {};
   });
 }
 
@@ -233,7 +165,7 @@ Result<void> StorageEngine::backup(const std::filesystem::path& destination) con
       return base::fail(ErrorCode::invalid_argument,
                         "a backup takes the lock that this transaction holds; make it outside");
     }
-    return engine::backup(store, destination);
+    return store::backup(store, destination);
   });
 }
 
@@ -250,8 +182,9 @@ Result<void> StorageEngine::restore(const std::filesystem::path& source, const s
 }
 
 Result<VerifyReport> StorageEngine::verify() const {
-  return impl_->call(
-      [](Store& store) { return engine::verify_directory(store.vfs(), store.path(), store.options().lock_timeout); });
+  return impl_->call([](Store& store) {
+    return offline::verify_directory(store.vfs(), store.files().path(), store.options().lock_timeout);
+  });
 }
 
 Result<Stats> StorageEngine::stats() const {

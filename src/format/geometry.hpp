@@ -20,12 +20,12 @@ namespace mentedb::format {
 inline constexpr std::uint32_t kMinPageBytes = 512;
 inline constexpr std::uint32_t kMaxPageBytes = 65'536;
 inline constexpr std::uint32_t kDefaultPageBytes = 1'024;
-inline constexpr std::uint64_t kPagesPerGroup = 65'536;
+inline constexpr std::uint64_t kPagesPerRegion = 65'536;
 inline constexpr std::uint64_t kMaxPageCount = 0xFFFF'FFFF;  // an id-index slot has 32 bits for a page
 inline constexpr std::size_t kEntryBytes = 32;
-inline constexpr std::uint64_t kDirectoryBytes = kPagesPerGroup * kEntryBytes;
-inline constexpr std::uint64_t kSharedWordsOffset = base::kBlockBytes;
-inline constexpr std::uint64_t kFirstGroupOffset = 2 * base::kBlockBytes;
+inline constexpr std::uint64_t kDirectoryBytes = kPagesPerRegion * kEntryBytes;
+inline constexpr std::uint64_t kSharedStateOffset = base::kBlockBytes;
+inline constexpr std::uint64_t kFirstRegionOffset = 2 * base::kBlockBytes;
 
 constexpr bool is_valid_page_bytes(std::uint64_t bytes) {
   return bytes >= kMinPageBytes && bytes <= kMaxPageBytes && (bytes & (bytes - 1)) == 0;
@@ -37,34 +37,36 @@ class Geometry {
   explicit constexpr Geometry(std::uint32_t page_bytes = kDefaultPageBytes) : page_bytes_(page_bytes) {}
 
   constexpr std::uint32_t page_bytes() const { return page_bytes_; }
-  constexpr std::uint64_t group_bytes() const { return kDirectoryBytes + kPagesPerGroup * page_bytes_; }
-  constexpr std::uint64_t group_offset(std::uint64_t group) const { return kFirstGroupOffset + group * group_bytes(); }
+  constexpr std::uint64_t region_bytes() const { return kDirectoryBytes + kPagesPerRegion * page_bytes_; }
+  constexpr std::uint64_t region_offset(std::uint64_t group) const {
+    return kFirstRegionOffset + group * region_bytes();
+  }
 
-  static constexpr std::uint64_t group_of(std::uint64_t page) { return (page - 1) / kPagesPerGroup; }
-  static constexpr std::uint64_t index_in_group(std::uint64_t page) { return (page - 1) % kPagesPerGroup; }
-  static constexpr std::uint64_t first_page_of(std::uint64_t group) { return group * kPagesPerGroup + 1; }
-  static constexpr std::uint64_t last_page_of(std::uint64_t group) { return (group + 1) * kPagesPerGroup; }
-  static constexpr bool in_one_group(std::uint64_t first, std::uint64_t count) {
-    return count > 0 && count <= kPagesPerGroup && group_of(first) == group_of(first + count - 1);
+  static constexpr std::uint64_t region_of(std::uint64_t page) { return (page - 1) / kPagesPerRegion; }
+  static constexpr std::uint64_t index_in_region(std::uint64_t page) { return (page - 1) % kPagesPerRegion; }
+  static constexpr std::uint64_t first_page_of(std::uint64_t group) { return group * kPagesPerRegion + 1; }
+  static constexpr std::uint64_t last_page_of(std::uint64_t group) { return (group + 1) * kPagesPerRegion; }
+  static constexpr bool in_one_region(std::uint64_t first, std::uint64_t count) {
+    return count > 0 && count <= kPagesPerRegion && region_of(first) == region_of(first + count - 1);
   }
 
   constexpr std::uint64_t entry_offset(std::uint64_t page) const {
-    return group_offset(group_of(page)) + index_in_group(page) * kEntryBytes;
+    return region_offset(region_of(page)) + index_in_region(page) * kEntryBytes;
   }
   constexpr std::uint64_t page_offset(std::uint64_t page) const {
-    return group_offset(group_of(page)) + kDirectoryBytes + index_in_group(page) * page_bytes_;
+    return region_offset(region_of(page)) + kDirectoryBytes + index_in_region(page) * page_bytes_;
   }
   /// Size of pages.db that holds `page_count` pages.
   constexpr std::uint64_t file_bytes(std::uint64_t page_count) const {
-    return page_count == 0 ? kFirstGroupOffset : page_offset(page_count) + page_bytes_;
+    return page_count == 0 ? kFirstRegionOffset : page_offset(page_count) + page_bytes_;
   }
   /// Pages that a pages.db of this size holds as a whole, with their entries.
   constexpr std::uint64_t pages_in(std::uint64_t file_bytes) const {
-    if (file_bytes <= kFirstGroupOffset) return 0;
-    const std::uint64_t groups = (file_bytes - kFirstGroupOffset) / group_bytes();
-    const std::uint64_t rest = (file_bytes - kFirstGroupOffset) % group_bytes();
+    if (file_bytes <= kFirstRegionOffset) return 0;
+    const std::uint64_t groups = (file_bytes - kFirstRegionOffset) / region_bytes();
+    const std::uint64_t rest = (file_bytes - kFirstRegionOffset) % region_bytes();
     const std::uint64_t in_rest = rest > kDirectoryBytes ? (rest - kDirectoryBytes) / page_bytes_ : 0;
-    return std::min(groups * kPagesPerGroup + in_rest, kMaxPageCount);
+    return std::min(groups * kPagesPerRegion + in_rest, kMaxPageCount);
   }
 
  private:

@@ -34,8 +34,8 @@ std::optional<IndexHeader> decode_index_header(std::span<const std::byte> block)
   if (block.size() < sizeof(IndexHeader)) return std::nullopt;
   const auto header = base::read_struct<IndexHeader>(block);
   const bool valid = header.magic == kIndexMagic && header.checksum == checksum_of(header) &&
-                     header.version == kFormatVersion && header.slot_count >= kMinIndexSlots &&
-                     header.slot_count <= kMaxIndexSlots && (header.slot_count & (header.slot_count - 1)) == 0;
+                     header.version == kFormatVersion && header.bucket_count >= kMinIndexBuckets &&
+                     header.bucket_count <= kMaxIndexBuckets && (header.bucket_count & (header.bucket_count - 1)) == 0;
   if (!valid) return std::nullopt;
   return header;
 }

@@ -16,10 +16,10 @@
 namespace mentedb::format {
 
 inline constexpr std::uint64_t kIndexMagic = 0x6942'4465'746E'654D;  // "MenteDBi"
-inline constexpr std::uint64_t kIndexSlotsOffset = base::kBlockBytes;
+inline constexpr std::uint64_t kIndexBucketsOffset = base::kBlockBytes;
 inline constexpr std::uint64_t kIndexUsedOffset = 2048;  ///< a word in the first block: slots that are not empty
-inline constexpr std::uint64_t kMinIndexSlots = 1'024;
-inline constexpr std::uint64_t kMaxIndexSlots = std::uint64_t{1} << 33;
+inline constexpr std::uint64_t kMinIndexBuckets = 1'024;
+inline constexpr std::uint64_t kMaxIndexBuckets = std::uint64_t{1} << 33;
 
 /// Written when the table is complete: a file without a valid header is thrown away.
 struct IndexHeader {
@@ -31,8 +31,8 @@ struct IndexHeader {
   UuidBytes incarnation;
   UuidBytes boot_id;  ///< slots written after the last power cut only
   std::uint64_t pages_device;
-  std::uint64_t pages_inode;  ///< a copied directory has another one
-  std::uint64_t slot_count;   ///< a power of two
+  std::uint64_t pages_inode;   ///< a copied directory has another one
+  std::uint64_t bucket_count;  ///< a power of two
 };
 static_assert(sizeof(IndexHeader) == 96 && std::has_unique_object_representations_v<IndexHeader>);
 
@@ -44,14 +44,14 @@ std::string index_file_name(std::uint64_t number);
 std::optional<std::uint64_t> parse_index_file_name(const std::string& name);
 
 // A slot is one word: fingerprint << 32 | page. Page 0 never exists, so 0 is empty and the tombstone has page 0.
-inline constexpr std::uint64_t kEmptySlot = 0;
-inline constexpr std::uint64_t kTombstoneSlot = 0xFFFF'FFFF'0000'0000;
+inline constexpr std::uint64_t kEmptyBucket = 0;
+inline constexpr std::uint64_t kTombstone = 0xFFFF'FFFF'0000'0000;
 
-constexpr std::uint64_t make_slot(std::uint32_t fingerprint, std::uint64_t page) {
+constexpr std::uint64_t make_bucket(std::uint32_t fingerprint, std::uint64_t page) {
   return std::uint64_t{fingerprint} << 32 | page;
 }
-constexpr std::uint32_t slot_fingerprint(std::uint64_t slot) { return static_cast<std::uint32_t>(slot >> 32); }
-constexpr std::uint64_t slot_page(std::uint64_t slot) { return slot & 0xFFFF'FFFF; }
+constexpr std::uint32_t bucket_fingerprint(std::uint64_t bucket) { return static_cast<std::uint32_t>(bucket >> 32); }
+constexpr std::uint64_t bucket_page(std::uint64_t bucket) { return bucket & 0xFFFF'FFFF; }
 
 /// Where an id starts to probe, and what its slot says of it.
 struct IdHash {

@@ -5,15 +5,14 @@
 #include "base/checksum.hpp"
 #include "format/geometry.hpp"
 #include "format/page_format.hpp"
-#include "format/superblock.hpp"
 
 namespace mentedb::format {
 namespace {
 
-constexpr std::uint64_t kSlotSeed = 0x6D65'6E74'6502;  // the epoch's own seed is inside
+constexpr std::uint64_t kLogHeaderSeed = 0x6D65'6E74'6502;  // the epoch's own seed is inside
 
-std::uint64_t checksum_of(const LogSlot& slot) {
-  return base::checksum(base::bytes_of(slot, sizeof(slot.checksum)), kSlotSeed);
+std::uint64_t checksum_of(const LogHeader& header) {
+  return base::checksum(base::bytes_of(header, sizeof(header.checksum)), kLogHeaderSeed);
 }
 
 }  // namespace
@@ -23,8 +22,8 @@ bool counters_possible(const Counters& c) {
          c.memory_count <= c.used_pages;
 }
 
-void encode_log_slot(const LogSlot& slot, std::span<std::byte> block) {
-  LogSlot sealed = slot;
+void encode_log_header(const LogHeader& header, std::span<std::byte> block) {
+  LogHeader sealed = header;
   sealed.magic = kLogMagic;
   sealed.version = kFormatVersion;
   sealed.reserved = 0;
@@ -33,13 +32,18 @@ void encode_log_slot(const LogSlot& slot, std::span<std::byte> block) {
   base::write_struct(block, 0, sealed);
 }
 
-std::optional<LogSlot> decode_log_slot(std::span<const std::byte> block) {
-  if (block.size() < sizeof(LogSlot)) return std::nullopt;
-  const auto slot = base::read_struct<LogSlot>(block);
-  const bool valid = slot.magic == kLogMagic && slot.checksum == checksum_of(slot) && slot.version == kFormatVersion &&
-                     slot.epoch != 0 && slot.start_lsn != 0 && counters_possible(slot.counters);
+std::optional<LogHeader> decode_log_header(std::span<const std::byte> block) {
+  if (block.size() < sizeof(LogHeader)) return std::nullopt;
+  const auto header = base::read_struct<LogHeader>(block);
+  const bool valid = header.magic == kLogMagic && header.checksum == checksum_of(header) &&
+                     header.version == kFormatVersion && header.epoch != 0 && header.start_lsn != 0 &&
+                     counters_possible(header.counters);
   if (!valid) return std::nullopt;
-  return slot;
+  return header;
+}
+
+bool belongs_to(const LogHeader& header, const Superblock& superblock) {
+  return header.store_id == superblock.store_id && header.incarnation == superblock.incarnation;
 }
 
 void seal_batch(std::span<std::byte> batch, std::uint64_t seed) {
@@ -83,7 +87,7 @@ std::optional<Operation> OperationReader::next() {
   if (batch_.size() - position_ < operation_bytes(header.payload_bytes)) return std::nullopt;
   const bool known = header.type >= OperationType::store && header.type <= OperationType::move;
   if (!known || header.page == 0 || header.page > page_count_) return std::nullopt;
-  if (!Geometry::in_one_group(header.page, header.run_pages)) return std::nullopt;
+  if (!Geometry::in_one_region(header.page, header.run_pages)) return std::nullopt;
   if (header.page + header.run_pages - 1 > page_count_) return std::nullopt;
   operation.payload = batch_.subspan(position_ + sizeof(OperationHeader), header.payload_bytes);
   position_ += operation_bytes(header.payload_bytes);

@@ -15,12 +15,13 @@
 #include <mentedb/memory_node.hpp>
 
 #include "base/bytes.hpp"
+#include "format/superblock.hpp"
 
 namespace mentedb::format {
 
 inline constexpr std::uint64_t kLogMagic = 0x6C42'4465'746E'654D;  // "MenteDBl"
-inline constexpr std::uint64_t kLogSlotBytes = base::kBlockBytes;
-inline constexpr std::uint64_t kLogStart = 2 * kLogSlotBytes;
+inline constexpr std::uint64_t kLogHeaderBytes = base::kBlockBytes;
+inline constexpr std::uint64_t kLogStart = 2 * kLogHeaderBytes;
 
 /// What the store has counted up to some LSN. Part of every batch, slot and hint, so that no one has to count again.
 struct Counters {
@@ -35,7 +36,7 @@ static_assert(sizeof(Counters) == 40 && std::has_unique_object_representations_v
 bool counters_possible(const Counters& counters);
 
 /// A checkpoint record: where an epoch of the log begins. Lies within one sector.
-struct LogSlot {
+struct LogHeader {
   std::uint64_t checksum;
   std::uint64_t magic;
   std::uint32_t version;
@@ -47,10 +48,12 @@ struct LogSlot {
   UuidBytes incarnation;
   Counters counters;  ///< at the checkpoint
 };
-static_assert(sizeof(LogSlot) == 120 && std::has_unique_object_representations_v<LogSlot>);
+static_assert(sizeof(LogHeader) == 120 && std::has_unique_object_representations_v<LogHeader>);
 
-void encode_log_slot(const LogSlot& slot, std::span<std::byte> block);
-std::optional<LogSlot> decode_log_slot(std::span<const std::byte> block);
+void encode_log_header(const LogHeader& header, std::span<std::byte> block);
+std::optional<LogHeader> decode_log_header(std::span<const std::byte> block);
+/// The log is that of this pages.db: of the same store, and of the same copy of it.
+bool belongs_to(const LogHeader& header, const Superblock& superblock);
 
 struct BatchHeader {
   std::uint64_t checksum;  ///< of the rest of the header and the operations

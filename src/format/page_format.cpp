@@ -42,7 +42,7 @@ std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std:
   if (bytes.size() < sizeof(RunHeader)) return std::nullopt;
   const auto header = base::read_struct<RunHeader>(bytes);
   const bool known = header.type >= RunType::free && header.type <= RunType::raw;
-  if (!known || header.page != page || !Geometry::in_one_group(page, header.run_pages)) return std::nullopt;
+  if (!known || header.page != page || !Geometry::in_one_region(page, header.run_pages)) return std::nullopt;
   if (pages_for_payload(header.payload_bytes, page_bytes) > header.run_pages) return std::nullopt;
   return header;
 }
@@ -68,8 +68,8 @@ std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes,
   for (std::size_t i = 0; i < 3; ++i) entry.run_pages |= static_cast<std::uint32_t>(raw.run_pages[i]) << (8 * i);
   const bool possible = is_free(entry.type) ? entry.run_pages == 0
                         : is_head(entry.type)
-                            ? Geometry::in_one_group(page, entry.run_pages)
-                            : entry.run_pages != 0 && entry.run_pages <= Geometry::index_in_group(page);
+                            ? Geometry::in_one_region(page, entry.run_pages)
+                            : entry.run_pages != 0 && entry.run_pages <= Geometry::index_in_region(page);
   if (!possible) return std::nullopt;
   return entry;
 }

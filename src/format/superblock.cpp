@@ -25,7 +25,7 @@ void encode_superblock(const Superblock& superblock, std::span<std::byte> block)
   base::write_struct(block, 0, sealed);
 }
 
-bool says_whose_it_is(std::span<const std::byte> block) {
+bool has_known_magic(std::span<const std::byte> block) {
   if (block.size() < sizeof(Superblock)) return false;
   const auto superblock = base::read_struct<Superblock>(block);
   return base::read_struct<std::uint64_t>(block) == kOriginalMagic || superblock.checksum == checksum_of(superblock);

@@ -38,7 +38,7 @@ static_assert(sizeof(Superblock) == 72 && std::has_unique_object_representations
 /// Writes a whole block.
 void encode_superblock(const Superblock& superblock, std::span<std::byte> block);
 /// Magic and version can be believed: the checksum holds, or it is the beginning of the Rust engine's pages.db.
-bool says_whose_it_is(std::span<const std::byte> block);
+bool has_known_magic(std::span<const std::byte> block);
 /// @errors `incompatible` (another program's file, the original engine's, a newer format), `corruption`.
 /// `path` is for the message.
 Result<Superblock> decode_superblock(std::span<const std::byte> block, const std::string& path);

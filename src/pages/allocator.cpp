@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "pages/entry_reader.hpp"
+#include "pages/directory_cursor.hpp"
 
 namespace mentedb::pages {
 
@@ -39,13 +39,13 @@ Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, st
   // What the open batch made the file grow by is not published yet, and nothing in it was freed.
   const std::uint64_t last_page = std::min(counters.high_water, pool_.page_count());
   if (last_page == 0) return std::nullopt;
-  EntryReader entries(pool_, last_page);
-  std::uint64_t page = words_.cursor();
+  DirectoryCursor entries(pool_, last_page);
+  std::uint64_t page = state_.cursor();
   Found found{.page = page, .reuse_horizon = 0};
   const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
   for (; budget > 0; --budget) {
     if (page == 0 || page > last_page) start_run(page = 1);
-    if (Geometry::index_in_group(page) == 0) start_run(page);  // a run never crosses a group
+    if (Geometry::index_in_region(page) == 0) start_run(page);  // a run never crosses a group
     const auto read = entries.at(page);
     const auto entry = read ? *read : std::nullopt;
     ++page;
@@ -59,10 +59,10 @@ Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, st
       start_run(page = *past);
       continue;
     }
-    words_.set_cursor(page);
+    state_.set_cursor(page);
     return found;
   }
-  words_.set_cursor(found.page);  // a run that is only begun is looked at again by the next sweep
+  state_.set_cursor(found.page);  // a run that is only begun is looked at again by the next sweep
   return std::nullopt;
 }
 
@@ -87,7 +87,7 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
 }
 
 Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counters, TakenRuns& taken) {
-  MENTEDB_ASSERT(count > 0 && count <= format::kPagesPerGroup);
+  MENTEDB_ASSERT(count > 0 && count <= format::kPagesPerRegion);
   const auto use = [&](const Found& found) {
     counters.reuse_horizon = std::max(counters.reuse_horizon, found.reuse_horizon);
     counters.used_pages += count;
@@ -101,7 +101,7 @@ Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counter
     if (found) return use(*found);
   }
   std::uint64_t first = counters.high_water + 1;
-  if (!Geometry::in_one_group(first, count)) first = Geometry::first_page_of(Geometry::group_of(first) + 1);
+  if (!Geometry::in_one_region(first, count)) first = Geometry::first_page_of(Geometry::region_of(first) + 1);
   const std::uint64_t last = first + count - 1;
   if (last > counters.page_count) {
     const auto grown = grow(last, counters);

@@ -11,7 +11,7 @@
 #include "format/log_format.hpp"
 #include "pages/buffer_pool.hpp"
 #include "pages/page_file.hpp"
-#include "pages/shared_words.hpp"
+#include "shared/shared_state.hpp"
 
 namespace mentedb::pages {
 
@@ -29,7 +29,8 @@ class TakenRuns {
 
 class Allocator {
  public:
-  Allocator(BufferPool& pool, PageFile& file, SharedWords& words) : pool_(pool), file_(file), words_(words) {}
+  Allocator(const BufferPool& pool, PageFile& file, shared::SharedState& state)
+      : pool_(pool), file_(file), state_(state) {}
 
   /// The head of a free run of `count` pages. Updates page_count, high_water, used_pages and reuse_horizon; the caller
   /// logs them with the batch that uses the run. @errors `no_space`, `capacity_exceeded`, `io_error`
@@ -44,9 +45,9 @@ class Allocator {
                                      const TakenRuns& taken);
   Result<void> grow(std::uint64_t last_page, format::Counters& counters);
 
-  BufferPool& pool_;
+  const BufferPool& pool_;
   PageFile& file_;
-  SharedWords& words_;
+  shared::SharedState& state_;
 };
 
 }  // namespace mentedb::pages

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "shared/pending_sync.hpp"
 
 namespace mentedb::pages {
 
@@ -69,8 +70,16 @@ Result<void> PageFile::write_freed_entries(std::uint64_t page, std::uint32_t cou
   return write_entries(page, count);
 }
 
-Result<void> PageFile::sync(bool rewritten) {
-  return words_.announce_sync([this] { return file_.sync(); }, rewritten);
+Result<void> PageFile::sync() {
+  MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
+  MENTEDB_TRY(file_.sync());
+  return pending.succeeded();
+}
+
+Result<void> PageFile::sync_after_rewrite() {
+  MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
+  MENTEDB_TRY(file_.sync());
+  return pending.succeeded_after_rewrite();
 }
 
 // Space that is only reserved is marked as written when its first write-back ends. On ext4 a write-back that fails
@@ -92,7 +101,7 @@ Result<void> PageFile::grow(std::uint64_t page_count, std::uint64_t new_count) {
   prepare(1);
   entries_.reserve(kEntriesAtOnce * format::kEntryBytes);
   for (std::uint64_t page = page_count + 1; page <= new_count;) {
-    const std::uint64_t last = std::min(new_count, Geometry::last_page_of(Geometry::group_of(page)));
+    const std::uint64_t last = std::min(new_count, Geometry::last_page_of(Geometry::region_of(page)));
     const std::uint64_t count = last - page + 1;
     MENTEDB_TRY(file_.allocate(geometry_.page_offset(page), count * geometry_.page_bytes()));
     MENTEDB_TRY(file_.allocate(geometry_.entry_offset(page), count * format::kEntryBytes));
@@ -105,7 +114,7 @@ Result<void> PageFile::grow(std::uint64_t page_count, std::uint64_t new_count) {
     }
     page = last + 1;
   }
-  return sync(false);
+  return sync();
 }
 
 }  // namespace mentedb::pages

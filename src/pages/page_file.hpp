@@ -10,16 +10,16 @@
 #include "base/bytes.hpp"
 #include "format/geometry.hpp"
 #include "format/page_format.hpp"
-#include "pages/shared_words.hpp"
+#include "shared/shared_state.hpp"
 #include "vfs/vfs.hpp"
 
 namespace mentedb::pages {
 
 class PageFile {
  public:
-  /// `file` and `words` outlive the page file.
-  PageFile(vfs::File& file, SharedWords& words, format::Geometry geometry, std::uint64_t seed)
-      : file_(file), words_(words), geometry_(geometry), seed_(seed) {}
+  /// `file` and `state` outlive the page file.
+  PageFile(vfs::File& file, shared::SharedState& state, format::Geometry geometry, std::uint64_t seed)
+      : file_(file), state_(state), geometry_(geometry), seed_(seed) {}
 
   /// Makes room in memory so that the writes below allocate nothing.
   void prepare(std::uint64_t max_run_pages);
@@ -33,10 +33,11 @@ class PageFile {
   /// `head` for the first page (freed) and plain free entries for the others.
   Result<void> write_freed_entries(std::uint64_t page, std::uint32_t count, const format::Entry& head);
 
-  /// R7: announces the sync in the shared words, and takes that back only after success. A mark that was there before
-  /// stays unless the pages were rewritten from the log since.
-  /// @errors `io_error`: the mark stays, and the next checkpoint rewrites the pages from the log
-  Result<void> sync(bool rewritten);
+  /// Makes everything that was written durable, through the door of R7 (shared/pending_sync.hpp).
+  /// @errors `io_error`: `sync pending` stays, and the next checkpoint rewrites the pages from the log
+  Result<void> sync();
+  /// The same after the pages were written again from the log: success takes back a `sync pending` that was set before.
+  Result<void> sync_after_rewrite();
   /// Space and free entries for the pages from `page_count` + 1 to `new_count`, durable. @errors `no_space`
   Result<void> grow(std::uint64_t page_count, std::uint64_t new_count);
 
@@ -48,7 +49,7 @@ class PageFile {
   std::span<std::byte, format::kEntryBytes> scratch_entry(std::uint64_t index);
 
   vfs::File& file_;
-  SharedWords& words_;
+  shared::SharedState& state_;
   format::Geometry geometry_;
   std::uint64_t seed_;
   base::AlignedBuffer run_;

@@ -6,18 +6,19 @@
 #include "base/error.hpp"
 
 namespace mentedb::wal {
-namespace {
 
-bool is_zero(std::span<const std::byte> bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+Tail start_of_epoch(const format::LogHeader& header) {
+  return Tail{.epoch = header.epoch,
+              .offset = format::kLogStart,
+              .next_lsn = header.start_lsn,
+              .previous_checksum = header.checksum,
+              .counters = header.counters};
 }
 
-}  // namespace
-
-const format::LogSlot* Log::Slots::newest() const {
-  if (slot[0] && slot[1]) return slot[0]->epoch > slot[1]->epoch ? &*slot[0] : &*slot[1];
-  if (slot[0]) return &*slot[0];
-  return slot[1] ? &*slot[1] : nullptr;
+const format::LogHeader* Log::Headers::newest() const {
+  if (copy[0] && copy[1]) return copy[0]->epoch > copy[1]->epoch ? &*copy[0] : &*copy[1];
+  if (copy[0]) return &*copy[0];
+  return copy[1] ? &*copy[1] : nullptr;
 }
 
 Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead) {
@@ -38,19 +39,19 @@ Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t
   return std::span<const std::byte>(buffer_.data() + skip, std::min(length, available));
 }
 
-Result<Log::Slots> Log::read_slots() {
+Result<Log::Headers> Log::read_headers() {
   buffered_bytes_ = 0;  // other processes write the file between two holds of the lock
   MENTEDB_TRY_ASSIGN(const auto bytes, read(0, format::kLogStart, format::kLogStart));
-  Slots slots;
+  Headers headers;
   for (std::size_t i = 0; i < 2; ++i) {
-    const std::uint64_t begin = std::min<std::uint64_t>(i * format::kLogSlotBytes, bytes.size());
-    const auto block = bytes.subspan(begin, std::min<std::uint64_t>(format::kLogSlotBytes, bytes.size() - begin));
-    slots.slot[i] = format::decode_log_slot(block);
-    // A slot's place is part of what it says.
-    if (slots.slot[i] && slots.slot[i]->epoch % 2 != i) slots.slot[i].reset();
-    slots.damaged[i] = !slots.slot[i] && !is_zero(block);
+    const std::uint64_t begin = std::min<std::uint64_t>(i * format::kLogHeaderBytes, bytes.size());
+    const auto block = bytes.subspan(begin, std::min<std::uint64_t>(format::kLogHeaderBytes, bytes.size() - begin));
+    headers.copy[i] = format::decode_log_header(block);
+    // The place of a copy is part of what it says.
+    if (headers.copy[i] && headers.copy[i]->epoch % 2 != i) headers.copy[i].reset();
+    headers.damaged[i] = !headers.copy[i] && !base::is_zero(block);
   }
-  return slots;
+  return headers;
 }
 
 Result<std::span<const std::byte>> Log::read_batch(std::uint64_t offset, std::uint64_t seed) {
@@ -64,34 +65,30 @@ Result<std::span<const std::byte>> Log::read_batch(std::uint64_t offset, std::ui
                      offset, file_.path());
 }
 
-Result<WalkEnd> Log::walk(const format::LogSlot& slot, const Visitor& visit) {
+Result<WalkEnd> Log::walk(const format::LogHeader& header, const Visitor& visit) {
   buffered_bytes_ = 0;
   WalkEnd end;
-  end.tail = Tail{.epoch = slot.epoch,
-                  .offset = format::kLogStart,
-                  .next_lsn = slot.start_lsn,
-                  .previous_checksum = slot.checksum,
-                  .counters = slot.counters};
+  end.tail = start_of_epoch(header);
   Tail& tail = end.tail;
   for (;;) {
     MENTEDB_TRY_ASSIGN(auto bytes, read(tail.offset, base::kBlockBytes));
-    const auto header = format::parse_batch_header(bytes, tail.offset);
-    if (!header || header->first_lsn != tail.next_lsn || header->previous_checksum != tail.previous_checksum) break;
-    if (header->counters.page_count < tail.counters.page_count) break;  // no writer takes pages away
-    MENTEDB_TRY_ASSIGN(bytes, read(tail.offset, header->bytes));
-    if (bytes.size() != header->bytes || !format::batch_verifies(bytes, slot.seed)) break;
-    MENTEDB_TRY(visit(tail.offset, *header, bytes));
+    const auto batch = format::parse_batch_header(bytes, tail.offset);
+    if (!batch || batch->first_lsn != tail.next_lsn || batch->previous_checksum != tail.previous_checksum) break;
+    if (batch->counters.page_count < tail.counters.page_count) break;  // no writer takes pages away
+    MENTEDB_TRY_ASSIGN(bytes, read(tail.offset, batch->bytes));
+    if (bytes.size() != batch->bytes || !format::batch_verifies(bytes, header.seed)) break;
+    MENTEDB_TRY(visit(tail.offset, *batch, bytes));
     end.last_batch_offset = tail.offset;
-    end.last_batch_bytes = header->bytes;
-    tail.offset += base::round_up(header->bytes, base::kBlockBytes);
-    tail.next_lsn += header->operation_count;
-    tail.previous_checksum = header->checksum;
-    tail.counters = header->counters;
+    end.last_batch_bytes = batch->bytes;
+    tail.offset += base::round_up(batch->bytes, base::kBlockBytes);
+    tail.next_lsn += batch->operation_count;
+    tail.previous_checksum = batch->checksum;
+    tail.counters = batch->counters;
   }
   return end;
 }
 
-Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogSlot& slot, const Tail& tail) {
+Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogHeader& header, const Tail& tail) {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
   // Batches do not overlap, so all of them together are no longer than the file. Only made-up headers claim more (in
   // the payload of a raw page, say); without a bound each block could have the rest of the file read (I10). Short ones
@@ -100,37 +97,37 @@ Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogSlo
   std::uint64_t claims_left = kClaimsPerFile * size;
   for (std::uint64_t offset = tail.offset; offset < size; offset += base::kBlockBytes) {
     MENTEDB_TRY_ASSIGN(auto bytes, read(offset, base::kBlockBytes));
-    const auto header = format::parse_batch_header(bytes, offset);
-    if (!header || header->first_lsn <= tail.next_lsn) continue;  // older epochs have lower LSNs
-    if (header->counters.page_count < tail.counters.page_count) continue;
-    if (header->bytes > size - offset) continue;
-    if (header->bytes > kShortBytes) {
-      if (header->bytes > claims_left) continue;
-      claims_left -= header->bytes;
+    const auto batch = format::parse_batch_header(bytes, offset);
+    if (!batch || batch->first_lsn <= tail.next_lsn) continue;  // older epochs have lower LSNs
+    if (batch->counters.page_count < tail.counters.page_count) continue;
+    if (batch->bytes > size - offset) continue;
+    if (batch->bytes > kShortBytes) {
+      if (batch->bytes > claims_left) continue;
+      claims_left -= batch->bytes;
     }
-    MENTEDB_TRY_ASSIGN(bytes, read(offset, header->bytes));
-    if (bytes.size() == header->bytes && format::batch_verifies(bytes, slot.seed)) return offset;
+    MENTEDB_TRY_ASSIGN(bytes, read(offset, batch->bytes));
+    if (bytes.size() == batch->bytes && format::batch_verifies(bytes, header.seed)) return offset;
   }
   return std::nullopt;
 }
 
-Result<void> Log::write_slot(const format::LogSlot& slot) {
+Result<void> Log::write_header(const format::LogHeader& header) {
   buffered_bytes_ = 0;
-  buffer_.reserve(format::kLogSlotBytes);
-  const auto block = buffer_.first(format::kLogSlotBytes);
-  format::encode_log_slot(slot, block);
-  MENTEDB_TRY(file_.write_at(slot.epoch % 2 * format::kLogSlotBytes, block));
+  buffer_.reserve(format::kLogHeaderBytes);
+  const auto block = buffer_.first(format::kLogHeaderBytes);
+  format::encode_log_header(header, block);
+  MENTEDB_TRY(file_.write_at(header.epoch % 2 * format::kLogHeaderBytes, block));
   return sync();
 }
 
-Result<void> Log::ensure_slot_durable(const format::LogSlot& slot) {
-  if (epoch_seen_synced_ == slot.epoch) return {};
-  MENTEDB_TRY(write_slot(slot));  // R1
-  epoch_seen_synced_ = slot.epoch;
+Result<void> Log::ensure_header_durable(const format::LogHeader& header) {
+  if (epoch_seen_synced_ == header.epoch) return {};
+  MENTEDB_TRY(write_header(header));  // R1
+  epoch_seen_synced_ = header.epoch;
   return {};
 }
 
-Result<void> Log::adopt(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) {
+Result<void> Log::rewrite_batch(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) {
   MENTEDB_TRY(read_batch(offset, seed));
   const std::uint64_t padded = base::round_up(bytes, base::kBlockBytes);
   MENTEDB_TRY_ASSIGN(const auto again, read(offset, padded));
@@ -161,18 +158,18 @@ Result<void> Log::sync() {
   return synced;
 }
 
-Result<void> Log::reset(const format::LogSlot& next) {
-  MENTEDB_TRY(write_slot(next));
+Result<void> Log::reset(const format::LogHeader& next) {
+  MENTEDB_TRY(write_header(next));
   epoch_seen_synced_ = next.epoch;
   return {};
 }
 
-Result<void> Log::clear_slot(std::size_t index) {
+Result<void> Log::clear_header(std::size_t index) {
   buffered_bytes_ = 0;
-  buffer_.reserve(format::kLogSlotBytes);
-  const auto block = buffer_.first(format::kLogSlotBytes);
+  buffer_.reserve(format::kLogHeaderBytes);
+  const auto block = buffer_.first(format::kLogHeaderBytes);
   std::ranges::fill(block, std::byte{0});
-  return file_.write_at(index * format::kLogSlotBytes, block);
+  return file_.write_at(index * format::kLogHeaderBytes, block);
 }
 
 Result<std::uint64_t> Log::capacity_bytes() {

@@ -25,7 +25,7 @@
 
 namespace mentedb::wal {
 
-/// The end of the chain. What the hint in the shared words holds.
+/// The end of the chain of batches. The cached tail in the shared state holds one.
 struct Tail {
   std::uint64_t epoch = 0;
   std::uint64_t offset = 0;
@@ -34,6 +34,8 @@ struct Tail {
   format::Counters counters;
   friend bool operator==(const Tail&, const Tail&) = default;
 };
+/// The tail of an epoch that has no batch yet.
+Tail start_of_epoch(const format::LogHeader& header);
 
 inline constexpr std::uint64_t kInitialLogBytes = std::uint64_t{1} << 20;
 
@@ -52,35 +54,36 @@ class Log {
   /// `file` outlives the log.
   explicit Log(vfs::File& file) : file_(file) {}
 
-  /// Both slots as they are; an invalid one is nothing. `damaged` tells invalid from never written.
-  struct Slots {
-    std::optional<format::LogSlot> slot[2];
+  /// Both copies of the header as they are; an invalid one is nothing. `damaged` tells invalid from never written.
+  struct Headers {
+    std::optional<format::LogHeader> copy[2];
     bool damaged[2] = {false, false};
-    const format::LogSlot* newest() const;
+    const format::LogHeader* newest() const;
+    bool any_damaged() const { return damaged[0] || damaged[1]; }
   };
-  Result<Slots> read_slots();
+  Result<Headers> read_headers();
 
   /// Visits the batches of the slot's epoch in order and tells where the chain ends. Reads only.
-  Result<WalkEnd> walk(const format::LogSlot& slot, const Visitor& visit);
+  Result<WalkEnd> walk(const format::LogHeader& header, const Visitor& visit);
   /// The offset of a complete batch of the epoch behind the end of the chain. Its existence proves that
   /// synced bytes between were damaged: a torn end is never followed by anything.
-  Result<std::optional<std::uint64_t>> find_batch_behind(const format::LogSlot& slot, const Tail& tail);
+  Result<std::optional<std::uint64_t>> find_batch_behind(const format::LogHeader& header, const Tail& tail);
   /// One verified batch; valid until the next call. @errors `corruption`
   Result<std::span<const std::byte>> read_batch(std::uint64_t offset, std::uint64_t seed);
 
   /// R1: makes the slot of the epoch durable unless this process has already seen it synced.
-  Result<void> ensure_slot_durable(const format::LogSlot& slot);
+  Result<void> ensure_header_durable(const format::LogHeader& header);
   /// R2: writes a complete batch again with the same bytes and syncs it.
-  Result<void> adopt(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed);
+  Result<void> rewrite_batch(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed);
   /// Writes one padded batch at the tail and syncs it. The durability of everything acknowledged hangs on this call.
   Result<void> append(std::uint64_t offset, std::span<const std::byte> padded_batch);
   /// Makes sure that nothing of a batch whose write failed for want of space is ever taken for a batch: a short write
   /// may have left all of its bytes but the padding.
   Result<void> erase_unwritten(std::uint64_t offset);
   /// Begins the epoch of `next`: writes its slot and syncs it. The batches of the epoch before are gone.
-  Result<void> reset(const format::LogSlot& next);
+  Result<void> reset(const format::LogHeader& next);
   /// Zeroes the other slot, which a power cut left torn, so that damage and history can be told apart.
-  Result<void> clear_slot(std::size_t index);
+  Result<void> clear_header(std::size_t index);
 
   /// Bytes of the file that were written, so that overwriting them allocates nothing.
   /// What this process knows of it: others may have made the file longer, never shorter.
@@ -97,7 +100,7 @@ class Log {
                                           std::uint64_t ahead = kReadAheadBytes);
   static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
   static constexpr std::uint64_t kClaimsPerFile = 4;  ///< sizes of the file, for claims in `find_batch_behind`
-  Result<void> write_slot(const format::LogSlot& slot);
+  Result<void> write_header(const format::LogHeader& header);
   Result<void> sync();
 
   vfs::File& file_;

@@ -56,9 +56,9 @@ TEST(Review, APayloadLongerThanItsRunIsCorruption) {
     ASSERT_TRUE(engine.checkpoint());
   }
   auto log = disk.content("/store/wal.log");
-  std::optional<format::LogSlot> slot;
+  std::optional<format::LogHeader> slot;
   for (const std::size_t at : {std::size_t{0}, std::size_t{4'096}}) {
-    const auto one = format::decode_log_slot(std::span(log).subspan(at, 4'096));
+    const auto one = format::decode_log_header(std::span(log).subspan(at, 4'096));
     if (one && (!slot || one->epoch > slot->epoch)) slot = one;
   }
   ASSERT_TRUE(slot);

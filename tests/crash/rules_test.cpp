@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 
 #include "crash/small_store.hpp"
-#include "engine/verify.hpp"
 #include "format/log_format.hpp"
+#include "offline/verify.hpp"
 #include "support/sim/sim_scheduler.hpp"
 
 namespace mentedb::testing {
@@ -32,7 +32,7 @@ std::uint32_t version_of(const StorageEngine& engine, std::uint64_t number) {
 
 void expect_sound(SimDisk& disk) {
   SimVfs vfs(disk);
-  const auto report = engine::verify_directory(vfs, kStorePath, seconds(1));
+  const auto report = offline::verify_directory(vfs, kStorePath, seconds(1));
   ASSERT_TRUE(report) << report.error().message;
   for (const Problem& problem : report->problems) ADD_FAILURE() << problem.file << ": " << problem.message;
 }
@@ -458,7 +458,7 @@ TEST(Rules, R7WhoOpensUnderTheMarkWritesThePagesAgain) {
   const auto dirty_pages = [&disk] {
     const auto sectors = disk.pending().sectors;
     return std::ranges::count_if(sectors, [](const PendingSector& sector) {
-      return sector.file == "pages.db" && sector.sector * 512 >= format::kSharedWordsOffset + base::kBlockBytes;
+      return sector.file == "pages.db" && sector.sector * 512 >= format::kSharedStateOffset + base::kBlockBytes;
     });
   };
   {
@@ -1033,7 +1033,7 @@ TEST(Rules, TheIdIndexMayBeKilledAnywhereInItsGrowth) {
     std::vector<MemoryNode> nodes;
     for (std::uint64_t i = 0; i < kIds; ++i) nodes.push_back(make_memory(i, 1, 4));
     for (std::size_t i = 0; i < kIds; i += 96) ASSERT_TRUE(engine.store_memories(std::span(nodes).subspan(i, 96)));
-    ASSERT_EQ(engine.stats().value().index_slots, 1'024U);
+    ASSERT_EQ(engine.stats().value().index_buckets, 1'024U);
   }
   for (std::uint64_t kill_after = 0;; ++kill_after) {
     const auto disk = base.clone();
@@ -1055,7 +1055,7 @@ TEST(Rules, TheIdIndexMayBeKilledAnywhereInItsGrowth) {
     ASSERT_TRUE(growing);
     for (std::uint64_t i = kill_after % 7; i < kIds; i += 7) ASSERT_EQ(version_of(peer, i), 1U) << i;
     ASSERT_TRUE(peer.store_memory(make_memory(9'001, 1)));
-    EXPECT_EQ(peer.stats().value().index_slots, 2'048U);
+    EXPECT_EQ(peer.stats().value().index_buckets, 2'048U);
     SimVfs opener_vfs(*disk);
     auto opener = open(opener_vfs);
     for (std::uint64_t i = kill_after % 5; i < kIds; i += 5) ASSERT_EQ(version_of(opener, i), 1U) << i;
@@ -1119,7 +1119,7 @@ TEST(Rules, SlotsWhoseCountWasLostAreCountedByRedo) {
   const auto found = disk.after_power_cut(fate);
   SimVfs vfs(*found);
   const auto engine = open(vfs);
-  EXPECT_EQ(engine.stats().value().index_slots_used, 20U);
+  EXPECT_EQ(engine.stats().value().index_buckets_used, 20U);
 }
 
 // H13. A log that is gone is damage; a fresh one would begin at LSN 1 below pages with higher ones (I8).
@@ -1269,7 +1269,7 @@ TEST(Rules, ABackupIsOfOneMomentAcrossACheckpoint) {
     ASSERT_TRUE(copy) << copy.error().message;
     EXPECT_EQ(version_of(*copy, 1), changed ? 3U : 1U) << "changed at step " << at;
     EXPECT_EQ(version_of(*copy, 1), version_of(*copy, 2)) << "changed at step " << at;
-    const auto report = engine::verify_directory(other_vfs, "/copy", seconds(1));
+    const auto report = offline::verify_directory(other_vfs, "/copy", seconds(1));
     ASSERT_TRUE(report);
     EXPECT_TRUE(report->problems.empty());
     if (!changed) break;

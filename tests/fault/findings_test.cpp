@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "engine/salvage.hpp"
+#include "offline/salvage.hpp"
 #include "support/store_fixture.hpp"
 
 namespace mentedb {
@@ -107,7 +107,7 @@ TEST_F(FaultFindings, AFailedCopyCanBeMadeAgain) {
   again("/backup", [&](const char* copy) { return engine.backup(copy); });
   again("/restored", [&](const char* copy) { return EngineAccess::restore(vfs, kDirectory, copy); });
   again("/salvaged", [&](const char* copy) -> Result<void> {
-    const auto report = engine::salvage_directory(vfs, kDirectory, copy, std::chrono::seconds(1));
+    const auto report = offline::salvage_directory(vfs, kDirectory, copy, std::chrono::seconds(1));
     if (!report) return std::unexpected(report.error());
     return {};
   });
@@ -131,7 +131,7 @@ TEST_F(FaultFindings, ALostLogIsNotMadeAnew) {
   ASSERT_FALSE(problems().empty());
   EXPECT_EQ(problems().front().file, "wal.log");
   // The remedy that the message names.
-  const auto report = must(engine::salvage_directory(vfs, kDirectory, "/saved", std::chrono::seconds(1)));
+  const auto report = must(offline::salvage_directory(vfs, kDirectory, "/saved", std::chrono::seconds(1)));
   EXPECT_EQ(report.memories_saved, 1U);
 }
 

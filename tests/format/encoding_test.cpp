@@ -16,7 +16,7 @@
 #include "format/node_codec.hpp"
 #include "format/page_format.hpp"
 #include "format/superblock.hpp"
-#include "pages/shared_words.hpp"
+#include "shared/shared_state.hpp"
 
 namespace mentedb::format {
 namespace {
@@ -50,7 +50,7 @@ bool is_zero(std::span<const std::byte> bytes) {
 
 TEST(Encoding, Geometry) {
   const Geometry geometry(1'024);
-  EXPECT_EQ(kSharedWordsOffset, 4'096U);
+  EXPECT_EQ(kSharedStateOffset, 4'096U);
   EXPECT_EQ(geometry.entry_offset(1), 8'192U);
   EXPECT_EQ(geometry.page_offset(1), 8'192U + 2'097'152U);
   EXPECT_EQ(geometry.entry_offset(65'536), 8'192U + 2'097'152U - 32U);
@@ -80,17 +80,17 @@ TEST(Encoding, Superblock) {
   EXPECT_TRUE(is_zero(std::span(block).subspan(sizeof(Superblock))));
 }
 
-TEST(Encoding, LogSlot) {
+TEST(Encoding, LogHeader) {
   std::array<std::byte, base::kBlockBytes> block{};
-  LogSlot slot{};
+  LogHeader slot{};
   slot.epoch = 3;
   slot.seed = kSeed;
   slot.start_lsn = 42;
   slot.store_id = kStoreId;
   slot.incarnation = kIncarnation;
   slot.counters = kCounters;
-  encode_log_slot(slot, block);
-  EXPECT_EQ(hex(std::span(block).first(sizeof(LogSlot))),
+  encode_log_header(slot, block);
+  EXPECT_EQ(hex(std::span(block).first(sizeof(LogHeader))),
             "32 b2 be 02 3d 64 a6 4e  4d 65 6e 74 65 44 42 6c\n"
             "01 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00\n"
             "ef cd ab 89 67 45 23 01  2a 00 00 00 00 00 00 00\n"
@@ -99,7 +99,7 @@ TEST(Encoding, LogSlot) {
             "00 01 00 00 00 00 00 00  09 00 00 00 00 00 00 00\n"
             "07 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00\n"
             "05 00 00 00 00 00 00 00");
-  EXPECT_TRUE(is_zero(std::span(block).subspan(sizeof(LogSlot))));
+  EXPECT_TRUE(is_zero(std::span(block).subspan(sizeof(LogHeader))));
 }
 
 // A put with a payload of 5 bytes, then the free of another run.
@@ -215,7 +215,7 @@ TEST(Encoding, IdIndex) {
                        .boot_id = {0xB0, 0x07},
                        .pages_device = 1,
                        .pages_inode = 2,
-                       .slot_count = 1'024},
+                       .bucket_count = 1'024},
                       block);
   EXPECT_EQ(hex(std::span(block).first(sizeof(IndexHeader))),
             "66 52 36 33 f5 0f b1 2e  4d 65 6e 74 65 44 42 69\n"
@@ -226,7 +226,7 @@ TEST(Encoding, IdIndex) {
             "02 00 00 00 00 00 00 00  00 04 00 00 00 00 00 00");
   EXPECT_EQ(index_file_name(12), "ids-12.idx");
   const IdHash hash = hash_id(kMemoryId, kSeed);
-  const std::array words{hash.start, make_slot(hash.fingerprint, 8), kTombstoneSlot};
+  const std::array words{hash.start, make_bucket(hash.fingerprint, 8), kTombstone};
   EXPECT_EQ(hex(std::as_bytes(std::span(words))),
             "5b 97 6a 4e 59 8f d3 f6  08 00 00 00 f7 f3 9f 31\n"
             "00 00 00 00 ff ff ff ff");
@@ -287,10 +287,10 @@ class MemoryMapping final : public vfs::Mapping {
 };
 
 // Processes of different versions share these words while they run.
-TEST(Encoding, SharedWords) {
+TEST(Encoding, SharedState) {
   std::array<std::uint64_t, 512> words{};
-  pages::SharedWords shared(std::make_unique<MemoryMapping>(words), kSeed);
-  shared.publish_hint(
+  shared::SharedState shared(std::make_unique<MemoryMapping>(words), kSeed);
+  shared.publish_cached_tail(
       {.epoch = 3, .offset = 12'288, .next_lsn = 44, .previous_checksum = 0x1111, .counters = kCounters});
   shared.publish_committed_lsn(43);
   shared.publish_index_number(2);
@@ -301,8 +301,8 @@ TEST(Encoding, SharedWords) {
   shared.set_cursor(10);
   shared.announce_lock_waiter();
   EXPECT_TRUE(shared.publish_release());
-  shared.raise_group_lsn(1, 43);
-  shared.raise_group_lsn(256 + 2, 41);
+  shared.raise_region_lsn(1, 43);
+  shared.raise_region_lsn(256 + 2, 41);
   const auto bytes = std::as_bytes(std::span(words));
   EXPECT_EQ(hex(bytes.first(80)),
             "bd 7c ca 5e a1 82 89 9f  03 00 00 00 00 00 00 00\n"

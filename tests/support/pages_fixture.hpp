@@ -10,7 +10,7 @@
 #include "pages/allocator.hpp"
 #include "pages/buffer_pool.hpp"
 #include "pages/page_file.hpp"
-#include "pages/shared_words.hpp"
+#include "shared/shared_state.hpp"
 #include "support/results.hpp"
 #include "support/sim/sim_vfs.hpp"
 
@@ -69,7 +69,7 @@ class PagesFixture : public ::testing::Test {
  private:
   std::unique_ptr<vfs::File> create() {
     auto created = must(directory->open("pages.db", vfs::OpenMode::create, false));
-    const std::array<std::byte, format::kFirstGroupOffset> zeros{};
+    const std::array<std::byte, format::kFirstRegionOffset> zeros{};
     must(created->write_at(0, zeros));
     must(directory->sync());
     return created;
@@ -81,7 +81,7 @@ class PagesFixture : public ::testing::Test {
   std::unique_ptr<vfs::Directory> directory = must(vfs.open_directory("/db", true));
   std::unique_ptr<vfs::File> file = create();
   format::Geometry geometry{kPageBytes};
-  pages::SharedWords words{must(file->map(format::kSharedWordsOffset, base::kBlockBytes, true)), kSeed};
+  shared::SharedState words{must(file->map(format::kSharedStateOffset, base::kBlockBytes, true)), kSeed};
   pages::BufferPool pool{*file, words, geometry, kSeed};
   pages::PageFile pages{*file, words, geometry, kSeed};
 };

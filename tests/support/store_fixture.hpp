@@ -11,8 +11,8 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "engine/engine_impl.hpp"
-#include "engine/verify.hpp"
 #include "format/page_format.hpp"
+#include "offline/verify.hpp"
 #include "support/results.hpp"
 #include "support/sim/sim_vfs.hpp"
 
@@ -44,7 +44,7 @@ class StoreFixture : public ::testing::Test {
 
   /// What verify finds, one line a problem.
   std::vector<Problem> problems(const char* path = kDirectory) {
-    return must(engine::verify_directory(vfs, path, std::chrono::seconds(1))).problems;
+    return must(offline::verify_directory(vfs, path, std::chrono::seconds(1))).problems;
   }
   static std::string text(const std::vector<Problem>& found) {
     std::string lines;

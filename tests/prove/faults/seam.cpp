@@ -18,8 +18,8 @@
 #include "campaign.hpp"
 #include "documented_errors.hpp"
 #include "engine/engine_impl.hpp"
-#include "engine/verify.hpp"
 #include "errnos.hpp"
+#include "offline/verify.hpp"
 #include "seam_roles.hpp"
 #include "support/sim/sim_handles.hpp"
 
@@ -263,7 +263,7 @@ void Trial::check_copy(const Call& call, const Result<void>& result) {
     if (known == role_.model.memories.end() || known->second != node) problem = "a memory that the store does not have";
   }
   if (!problem.empty()) violation("the copy: " + problem);
-  const auto report = engine::verify_directory(reader, kCopy, std::chrono::seconds(1));
+  const auto report = offline::verify_directory(reader, kCopy, std::chrono::seconds(1));
   if (!report || !report->problems.empty()) violation("the copy does not verify");
 }
 
@@ -302,7 +302,7 @@ void Trial::check_store(SimDisk& disk, const std::string& when) {
   const Model found = testing::read_all(*engine, actor_.raw_pages, problem);
   if (problem.empty()) problem = oracle_.compare(found);
   if (!problem.empty()) return violation(fmt::format("{}: {}", when, problem));
-  const auto report = engine::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
+  const auto report = offline::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
   if (!report) return violation(fmt::format("{}: verify: {}", when, report.error().message));
   if (!report->problems.empty()) {
     const Problem& first = report->problems.front();

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "engine/engine_impl.hpp"
-#include "engine/salvage.hpp"
-#include "engine/verify.hpp"
+#include "offline/salvage.hpp"
+#include "offline/verify.hpp"
 
 namespace mentedb::faults {
 namespace {
@@ -190,7 +190,7 @@ Call copying(const std::string& name, std::function<Result<void>(Actor&)> make) 
 
 Call verify_files() {
   Call call = read("verify", [](Actor& a) {
-    return only_error(engine::verify_directory(*a.vfs, kStorePath, std::chrono::seconds(5)));
+    return only_error(offline::verify_directory(*a.vfs, kStorePath, std::chrono::seconds(5)));
   });
   call.needs_engine = false;
   return call;
@@ -318,7 +318,7 @@ std::vector<Role> maintainers() {
 
   Role salvage = role_of("salvage", Script().batch(1, 6, 1).erase(2).store(3, 2, 900));
   salvage.calls = {copying("salvage", [](Actor& a) -> Result<void> {
-    const auto report = engine::salvage_directory(*a.vfs, kStorePath, kCopy, std::chrono::seconds(5));
+    const auto report = offline::salvage_directory(*a.vfs, kStorePath, kCopy, std::chrono::seconds(5));
     if (report && !report->lost.empty()) return std::unexpected(Error{ErrorCode::io_error, 0, std::string(kSomeLost)});
     return only_error(report);
   })};

@@ -167,12 +167,12 @@ struct Board {
   std::array<Lane, kMaxLanes> lanes;
   std::array<std::array<Record, kLogRecords>, kMaxLanes> logs;
 
-  Group& group_of(const Member& member) { return groups[member.group]; }
+  Group& region_of(const Member& member) { return groups[member.group]; }
   std::uint32_t index_of(const Group& group) const { return static_cast<std::uint32_t>(&group - groups.data()); }
   std::uint32_t index_of(const Member& member) const { return static_cast<std::uint32_t>(&member - members.data()); }
   /// The newest version that the next read must not fall behind. Load it before the read begins.
   std::uint64_t floor_of(const Member& member) {
-    const std::uint64_t acked = group_of(member).acked.load();
+    const std::uint64_t acked = region_of(member).acked.load();
     const std::uint64_t shown = member.shown.load();
     return acked > shown ? acked : shown;
   }

@@ -74,7 +74,7 @@ void read_all(const Actor& actor, StorageEngine& engine, Witness& witness) {
   witness.for_each(engine);
   for (std::uint32_t i = 0; i < actor.board.member_count; ++i) {
     Member& member = actor.board.members[i];
-    if (actor.board.group_of(member).kind == Kind::raw) {
+    if (actor.board.region_of(member).kind == Kind::raw) {
       witness.read_raw(engine, member);
     } else {
       witness.read_id(engine, member);

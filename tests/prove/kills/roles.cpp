@@ -29,11 +29,11 @@ Member& any_member(Board& board, std::mt19937_64& random, Kind kind) {
     // Half of the time one of a few hot ones: of shared groups, which come first.
     const std::uint64_t among = random() % 2 == 0 ? std::min(board.member_count, 24U) : board.member_count;
     Member& member = board.members[random() % among];
-    if ((board.group_of(member).kind == Kind::raw) == (kind == Kind::raw)) return member;
+    if ((board.region_of(member).kind == Kind::raw) == (kind == Kind::raw)) return member;
     if (kind == Kind::raw) {
       for (std::uint32_t i = 0; i < board.member_count; ++i) {
         Member& other = board.members[(random() + i) % board.member_count];
-        if (board.group_of(other).kind == Kind::raw) return other;
+        if (board.region_of(other).kind == Kind::raw) return other;
       }
     }
   }
@@ -56,7 +56,7 @@ void read_something(Board& board, const StorageEngine& engine, Witness& witness,
       return witness.read_where(engine, member);
     case 5:
     case 6:
-      return witness.read_backwards(engine, board.group_of(member));
+      return witness.read_backwards(engine, board.region_of(member));
     default:
       return witness.read_id(engine, member);
   }

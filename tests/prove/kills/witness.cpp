@@ -15,7 +15,7 @@ void Witness::count(Op op, std::uint64_t checks) {
 }
 
 std::string Witness::name(Member& member) const {
-  const Group& group = board_.group_of(member);
+  const Group& group = board_.region_of(member);
   return fmt::format("member {} of group {} (first {}, count {}, kind {}, owner {}, attempted {}, acked {}, shown {})",
                      board_.index_of(member), board_.index_of(group), group.first_member, group.member_count,
                      static_cast<std::uint32_t>(group.kind), group.owner, group.attempted.load(), group.acked.load(),
@@ -23,7 +23,7 @@ std::string Witness::name(Member& member) const {
 }
 
 void Witness::judge_value(Member& member, std::uint64_t floor, std::uint64_t version, std::string_view path) {
-  const Group& group = board_.group_of(member);
+  const Group& group = board_.region_of(member);
   const std::uint64_t attempted = group.attempted.load();
   if (version < floor) fail(fmt::format("I1/I3: {} at version {} {}, after {}", name(member), version, path, floor));
   if (version > attempted || is_absent(group.kind, version)) {
@@ -32,7 +32,7 @@ void Witness::judge_value(Member& member, std::uint64_t floor, std::uint64_t ver
 }
 
 std::uint64_t Witness::judge_absent(Member& member, std::uint64_t floor, std::string_view path) {
-  const Group& group = board_.group_of(member);
+  const Group& group = board_.region_of(member);
   const std::uint64_t attempted = group.attempted.load();
   const std::uint64_t version = group.kind == Kind::permanent ? UINT64_MAX : next_absent(group.kind, floor);
   if (version > attempted)
@@ -86,7 +86,7 @@ void Witness::read_where(const StorageEngine& engine, Member& member) {
     } else if (!is_code(node, ErrorCode::not_found) && !is_code(node, ErrorCode::invalid_argument)) {
       good(node, "load_memory(page)");
     }
-    if (board_.group_of(member).attempted.load() <= acked)
+    if (board_.region_of(member).attempted.load() <= acked)
       fail(fmt::format("I1/I3: {} is not on page {}, where version {} was acknowledged", name(member),
                        where & 0xFFFF'FFFF, acked));
   }
@@ -155,7 +155,7 @@ Floors Witness::scan_floors() {
   Floors floors(board_.member_count);
   for (std::uint32_t i = 0; i < board_.member_count; ++i) {
     Member& member = board_.members[i];
-    const Group& group = board_.group_of(member);
+    const Group& group = board_.region_of(member);
     const std::uint64_t acked = group.acked.load();
     const std::uint64_t shown = member.shown.load();
     floors[i] = std::max(acked, shown != 0 && is_absent(group.kind, shown) ? shown - 1 : shown);
@@ -167,7 +167,7 @@ void Witness::judge_all(const Floors& floors, const std::vector<std::optional<st
                         std::string_view path) {
   for (std::uint32_t i = 0; i < board_.member_count; ++i) {
     Member& member = board_.members[i];
-    if (board_.group_of(member).kind == Kind::raw) continue;
+    if (board_.region_of(member).kind == Kind::raw) continue;
     if (seen[i]) {
       judge_value(member, floors[i], *seen[i], path);
     } else {
@@ -194,7 +194,7 @@ void Witness::scan(const StorageEngine& engine) {
     there[*member] = true;
   }
   for (std::uint32_t i = 0; i < board_.member_count; ++i) {
-    if (!there[i] && board_.group_of(board_.members[i]).kind != Kind::raw)
+    if (!there[i] && board_.region_of(board_.members[i]).kind != Kind::raw)
       judge_absent(board_.members[i], before[i], "in a scan");
   }
   count(Op::scan, board_.member_count);

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "engine/engine_impl.hpp"
-#include "engine/verify.hpp"
+#include "offline/verify.hpp"
 #include "support/crash/script.hpp"
 #include "support/sim/sim_scheduler.hpp"
 
@@ -75,7 +75,7 @@ std::string check_backup(SimVfs& vfs, const History& history, const History::Bac
   const History::Found found = read_store(*copy, history, 1, problem);
   if (!problem.empty()) return fmt::format("backup {}: {}", backup.path, problem);
   if (auto wrong = history.explain_moment(found, backup.begin_time, backup.end_time); !wrong.empty()) return wrong;
-  const auto report = engine::verify_directory(vfs, backup.path, std::chrono::seconds(1));
+  const auto report = offline::verify_directory(vfs, backup.path, std::chrono::seconds(1));
   if (!report) return fmt::format("verify of backup {}: {}", backup.path, report.error().message);
   if (!report->problems.empty())
     return fmt::format("verify of backup {}: {}", backup.path, report->problems.front().message);
@@ -175,7 +175,7 @@ std::string check_store(Machine& machine, const Workload& workload) {
   if (auto wrong = history.explain(found); !wrong.empty()) return wrong;
   if (engine->committed_lsn().value < history.lsn())
     return fmt::format("LSN went back from {} to {} (I8)", history.lsn(), engine->committed_lsn().value);
-  const auto report = engine::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
+  const auto report = offline::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
   if (!report) return "verify: " + report.error().message;
   if (!report->problems.empty()) {
     const Problem& first = report->problems.front();

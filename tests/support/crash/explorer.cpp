@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/engine_impl.hpp"
-#include "engine/verify.hpp"
+#include "offline/verify.hpp"
 
 namespace mentedb::testing {
 namespace {
@@ -62,7 +62,7 @@ std::string check_store(SimDisk& disk, const Options& options, const std::vector
   if (std::string wrong = compare(allowed, found); !wrong.empty()) return wrong;
   if (engine->committed_lsn().value < min_lsn)
     return fmt::format("LSN went back from {} to {} (I8)", min_lsn, engine->committed_lsn().value);
-  const auto report = engine::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
+  const auto report = offline::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
   if (!report) return "verify: " + report.error().message;
   if (!report->problems.empty()) {
     const Problem& first = report->problems.front();

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/engine_impl.hpp"
-#include "engine/verify.hpp"
+#include "offline/verify.hpp"
 #include "support/crash/script.hpp"
 #include "support/sim/sim_random.hpp"
 #include "support/sim/sim_scheduler.hpp"
@@ -218,7 +218,7 @@ void check_end(SimDisk& disk, const ScheduleOptions& options, Ledger& ledger) {
       ledger.violation("an acknowledged memory is lost (I1)");
     if (loaded && ledger.erased.contains(number)) ledger.violation("a deleted memory came back");
   }
-  const auto report = engine::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
+  const auto report = offline::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
   if (!report) return ledger.violation("verify: " + report.error().message);
   for (const Problem& problem : report->problems)
     ledger.violation(fmt::format("verify: {} page {}: {}", problem.file, problem.page.value, problem.message));

@@ -122,8 +122,8 @@ TEST_F(HealTest, TheIdIndexByOpenAndRecover) {
   const auto slot_of_5 = [&] {
     const auto content = disk.content(path());
     const std::uint64_t page = must(engine.find(memory_id(5))).value;
-    for (std::uint64_t at = format::kIndexSlotsOffset; at < content.size(); at += 8) {
-      if (format::slot_page(base::read_struct<std::uint64_t>(content, at)) == page) return at;
+    for (std::uint64_t at = format::kIndexBucketsOffset; at < content.size(); at += 8) {
+      if (format::bucket_page(base::read_struct<std::uint64_t>(content, at)) == page) return at;
     }
     ADD_FAILURE();
     return std::uint64_t{0};

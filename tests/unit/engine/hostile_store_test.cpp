@@ -28,7 +28,7 @@ class HostileStoreTest : public test::StoreFixture {
     disk.damage(kPages, geometry().entry_offset(page), bytes);
   }
   void forge_word(std::uint64_t offset, std::uint64_t value) {
-    disk.damage(kPages, format::kSharedWordsOffset + offset, std::as_bytes(std::span(&value, 1)));
+    disk.damage(kPages, format::kSharedStateOffset + offset, std::as_bytes(std::span(&value, 1)));
   }
   static constexpr std::uint64_t kPageCountWord = 144;
 
@@ -102,8 +102,8 @@ TEST_F(HostileStoreTest, AnOldHintIsNotTheTailOfAReaderThatKnowsBetter) {
     must(engine.store_memory(memory(20)));
     must(engine.close());
   }
-  disk.damage(kPages, format::kSharedWordsOffset,
-              std::span(old_words).subspan(format::kSharedWordsOffset, 128));  // the hint and nothing else
+  disk.damage(kPages, format::kSharedStateOffset,
+              std::span(old_words).subspan(format::kSharedStateOffset, 128));  // the hint and nothing else
   {
     auto engine = open(read_only());
     EXPECT_EQ(must(engine.scan_all_memories()).size(), 11U);
@@ -118,7 +118,7 @@ TEST_F(HostileStoreTest, AHintOfPagesThatTheFileDoesNotHave) {
   for (const bool may_write : {false, true}) {
     auto engine = open(may_write ? Options{} : read_only());
     const auto words = disk.content(kPages);
-    constexpr std::size_t kHint = format::kSharedWordsOffset + sizeof(std::uint64_t);  // behind its check
+    constexpr std::size_t kHint = format::kSharedStateOffset + sizeof(std::uint64_t);  // behind its check
     auto hint = base::read_struct<wal::Tail>(std::span(words).subspan(kHint));
     hint.counters.page_count = 1'000'000;
     disk.damage(kPages, kHint, base::bytes_of(hint));

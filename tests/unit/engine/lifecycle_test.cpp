@@ -219,8 +219,8 @@ TEST_F(LifecycleTest, StatsCountWhatIsThere) {
   EXPECT_EQ(s.committed_lsn, Lsn{3});
   EXPECT_EQ(s.log_used_bytes, 3U * 4096);
   EXPECT_EQ(s.pages_file_bytes, disk.content(kPages).size());
-  EXPECT_EQ(s.index_slots, 1024U);
-  EXPECT_EQ(s.index_slots_used, 2U);
+  EXPECT_EQ(s.index_buckets, 1024U);
+  EXPECT_EQ(s.index_buckets_used, 2U);
   EXPECT_TRUE(disk.exists("/db/ids-" + std::to_string(s.index_number) + ".idx"));
   static_cast<void>(must(engine.load_memory(memory_id(1))));
   s = must(engine.stats());
@@ -398,7 +398,7 @@ TEST_F(LifecycleTest, ACrashedGrowthDoesNotPullPagesAwayFromReaders) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
   const auto word = [&] {
-    return base::read_struct<std::uint64_t>(disk.content(kPages), format::kSharedWordsOffset + 144);
+    return base::read_struct<std::uint64_t>(disk.content(kPages), format::kSharedStateOffset + 144);
   };
   const std::uint64_t before = word();
   EXPECT_EQ(before, must(engine.stats()).page_count);

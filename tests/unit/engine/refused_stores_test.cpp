@@ -53,7 +53,7 @@ class RefusedStoresTest : public test::StoreFixture {
 TEST_F(RefusedStoresTest, ANewerFormat) {
   patch_superblock([](format::Superblock& s) { s.version = format::kFormatVersion + 1; });
   expect_refused(ErrorCode::incompatible, "use a newer mentedb");
-  EXPECT_TRUE(is_error(engine::verify_directory(vfs, kDirectory, std::chrono::seconds(1)), ErrorCode::incompatible,
+  EXPECT_TRUE(is_error(offline::verify_directory(vfs, kDirectory, std::chrono::seconds(1)), ErrorCode::incompatible,
                        "pages.db"));
 }
 

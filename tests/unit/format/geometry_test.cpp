@@ -35,17 +35,17 @@ TEST(Geometry, DirectoryAndPagesNeverOverlap) {
     for (std::uint64_t group = 0; group < 3; ++group) {
       const std::uint64_t first = Geometry::first_page_of(group);
       const std::uint64_t last = Geometry::last_page_of(group);
-      EXPECT_EQ(last - first + 1, kPagesPerGroup);
+      EXPECT_EQ(last - first + 1, kPagesPerRegion);
       // [directory | pages], then at once the next group.
-      EXPECT_EQ(g.entry_offset(first), g.group_offset(group));
+      EXPECT_EQ(g.entry_offset(first), g.region_offset(group));
       EXPECT_EQ(g.entry_offset(last) + kEntryBytes, g.page_offset(first));
       EXPECT_EQ(g.page_offset(last) + size, g.entry_offset(last + 1));
       EXPECT_EQ(g.page_offset(first + 1), g.page_offset(first) + size);
-      EXPECT_EQ(g.file_bytes(last), g.group_offset(group + 1));
+      EXPECT_EQ(g.file_bytes(last), g.region_offset(group + 1));
     }
-    EXPECT_EQ(g.group_offset(0), kFirstGroupOffset);
-    EXPECT_GE(g.group_offset(0), kSharedWordsOffset + base::kBlockBytes);
-    EXPECT_EQ(g.group_offset(1) % base::kBlockBytes, 0U);  // mmap needs it
+    EXPECT_EQ(g.region_offset(0), kFirstRegionOffset);
+    EXPECT_GE(g.region_offset(0), kSharedStateOffset + base::kBlockBytes);
+    EXPECT_EQ(g.region_offset(1) % base::kBlockBytes, 0U);  // mmap needs it
   }
 }
 
@@ -58,16 +58,16 @@ TEST(Geometry, EntriesLieWithinOneSector) {
 }
 
 TEST(Geometry, RunsStayInOneGroup) {
-  EXPECT_TRUE(Geometry::in_one_group(1, kPagesPerGroup));
-  EXPECT_FALSE(Geometry::in_one_group(2, kPagesPerGroup));
-  EXPECT_FALSE(Geometry::in_one_group(1, kPagesPerGroup + 1));
-  EXPECT_TRUE(Geometry::in_one_group(65'536, 1));
-  EXPECT_FALSE(Geometry::in_one_group(65'536, 2));
-  EXPECT_TRUE(Geometry::in_one_group(65'537, 2));
-  EXPECT_FALSE(Geometry::in_one_group(5, 0));
+  EXPECT_TRUE(Geometry::in_one_region(1, kPagesPerRegion));
+  EXPECT_FALSE(Geometry::in_one_region(2, kPagesPerRegion));
+  EXPECT_FALSE(Geometry::in_one_region(1, kPagesPerRegion + 1));
+  EXPECT_TRUE(Geometry::in_one_region(65'536, 1));
+  EXPECT_FALSE(Geometry::in_one_region(65'536, 2));
+  EXPECT_TRUE(Geometry::in_one_region(65'537, 2));
+  EXPECT_FALSE(Geometry::in_one_region(5, 0));
   // Hostile numbers: the sum wraps around.
-  EXPECT_FALSE(Geometry::in_one_group(5, UINT64_MAX));
-  EXPECT_FALSE(Geometry::in_one_group(UINT64_MAX, kPagesPerGroup));
+  EXPECT_FALSE(Geometry::in_one_region(5, UINT64_MAX));
+  EXPECT_FALSE(Geometry::in_one_region(UINT64_MAX, kPagesPerRegion));
 }
 
 TEST(Geometry, TheLastPageHasAnOffsetThatFitsAFile) {
@@ -82,7 +82,7 @@ TEST(Geometry, CountsThePagesOfAFile) {
     EXPECT_EQ(g.pages_in(g.file_bytes(pages)), pages);
     EXPECT_EQ(g.pages_in(g.file_bytes(pages) - 1), pages - 1);
   }
-  for (const std::uint64_t bytes : {std::uint64_t{0}, kFirstGroupOffset, kFirstGroupOffset + kDirectoryBytes})
+  for (const std::uint64_t bytes : {std::uint64_t{0}, kFirstRegionOffset, kFirstRegionOffset + kDirectoryBytes})
     EXPECT_EQ(g.pages_in(bytes), 0U);
   EXPECT_EQ(g.pages_in(UINT64_MAX), kMaxPageCount);
 }

@@ -19,7 +19,7 @@ IndexHeader sample() {
   header.boot_id.fill(3);
   header.pages_device = 4;
   header.pages_inode = 5;
-  header.slot_count = 2048;
+  header.bucket_count = 2048;
   return header;
 }
 
@@ -29,7 +29,7 @@ TEST(IndexHeader, RoundTripsAndLeavesTheRestOfTheBlock) {
   encode_index_header(sample(), block);
   const auto back = decode_index_header(block);
   ASSERT_TRUE(back);
-  EXPECT_EQ(back->slot_count, 2048U);
+  EXPECT_EQ(back->bucket_count, 2048U);
   EXPECT_EQ(back->pages_inode, 5U);
   EXPECT_EQ(back->boot_id, sample().boot_id);
   EXPECT_EQ(base::read_struct<std::uint64_t>(block, kIndexUsedOffset), 17U);
@@ -49,9 +49,9 @@ TEST(IndexHeader, EveryBitIsCovered) {
 
 TEST(IndexHeader, RefusesImpossibleTableSizes) {
   for (const std::uint64_t slots : {std::uint64_t{0}, std::uint64_t{512}, std::uint64_t{1025}, std::uint64_t{3072},
-                                    kMaxIndexSlots * 2, std::uint64_t{1} << 63}) {
+                                    kMaxIndexBuckets * 2, std::uint64_t{1} << 63}) {
     IndexHeader header = sample();
-    header.slot_count = slots;
+    header.bucket_count = slots;
     Block block{};
     encode_index_header(header, block);
     EXPECT_FALSE(decode_index_header(block)) << slots;
@@ -70,13 +70,13 @@ TEST(IndexFileName, RoundTripsAndRefusesOtherNames) {
 }
 
 TEST(Slot, NoPageEverLooksLikeEmptyOrTombstone) {
-  EXPECT_EQ(slot_page(kTombstoneSlot), 0U);
-  EXPECT_EQ(slot_page(kEmptySlot), 0U);
-  EXPECT_NE(kTombstoneSlot, kEmptySlot);
-  const std::uint64_t slot = make_slot(0xFFFF'FFFF, 0xFFFF'FFFF);
-  EXPECT_EQ(slot_page(slot), 0xFFFF'FFFFU);
-  EXPECT_EQ(slot_fingerprint(slot), 0xFFFF'FFFFU);
-  EXPECT_NE(make_slot(0, 1), kEmptySlot);
+  EXPECT_EQ(bucket_page(kTombstone), 0U);
+  EXPECT_EQ(bucket_page(kEmptyBucket), 0U);
+  EXPECT_NE(kTombstone, kEmptyBucket);
+  const std::uint64_t slot = make_bucket(0xFFFF'FFFF, 0xFFFF'FFFF);
+  EXPECT_EQ(bucket_page(slot), 0xFFFF'FFFFU);
+  EXPECT_EQ(bucket_fingerprint(slot), 0xFFFF'FFFFU);
+  EXPECT_NE(make_bucket(0, 1), kEmptyBucket);
 }
 
 TEST(HashId, SpreadsAndDependsOnTheStore) {

@@ -16,8 +16,8 @@ namespace {
 using Block = std::array<std::byte, base::kBlockBytes>;
 constexpr std::uint64_t kSeed = 77;
 
-LogSlot sample_slot() {
-  LogSlot slot{};
+LogHeader sample_slot() {
+  LogHeader slot{};
   slot.epoch = 3;
   slot.seed = 4;
   slot.start_lsn = 5;
@@ -27,13 +27,13 @@ LogSlot sample_slot() {
   return slot;
 }
 
-std::optional<LogSlot> round_trip(const LogSlot& slot) {
+std::optional<LogHeader> round_trip(const LogHeader& slot) {
   Block block{};
-  encode_log_slot(slot, block);
-  return decode_log_slot(block);
+  encode_log_header(slot, block);
+  return decode_log_header(block);
 }
 
-TEST(LogSlot, RoundTrips) {
+TEST(LogHeader, RoundTrips) {
   const auto back = round_trip(sample_slot());
   ASSERT_TRUE(back);
   EXPECT_EQ(back->epoch, 3U);
@@ -42,31 +42,31 @@ TEST(LogSlot, RoundTrips) {
   EXPECT_EQ(back->counters, sample_slot().counters);
 }
 
-TEST(LogSlot, EveryBitIsCovered) {
+TEST(LogHeader, EveryBitIsCovered) {
   Block block{};
-  encode_log_slot(sample_slot(), block);
-  for (std::size_t bit = 0; bit < 8 * sizeof(LogSlot); ++bit) {
+  encode_log_header(sample_slot(), block);
+  for (std::size_t bit = 0; bit < 8 * sizeof(LogHeader); ++bit) {
     block[bit / 8] ^= std::byte{1} << (bit % 8);
-    EXPECT_FALSE(decode_log_slot(block)) << "bit " << bit;
+    EXPECT_FALSE(decode_log_header(block)) << "bit " << bit;
     block[bit / 8] ^= std::byte{1} << (bit % 8);
   }
-  EXPECT_FALSE(decode_log_slot(Block{}));
-  EXPECT_FALSE(decode_log_slot(std::span(block).first(sizeof(LogSlot) - 1)));
+  EXPECT_FALSE(decode_log_header(Block{}));
+  EXPECT_FALSE(decode_log_header(std::span(block).first(sizeof(LogHeader) - 1)));
 }
 
-TEST(LogSlot, LiesWithinOneSector) { EXPECT_LE(sizeof(LogSlot), 512U); }
+TEST(LogHeader, LiesWithinOneSector) { EXPECT_LE(sizeof(LogHeader), 512U); }
 
-TEST(LogSlot, RefusesImpossibleFieldsUnderAValidChecksum) {
-  const std::function<void(LogSlot&)> breaks[] = {
-      [](LogSlot& s) { s.epoch = 0; },
-      [](LogSlot& s) { s.start_lsn = 0; },
-      [](LogSlot& s) { s.counters.page_count = kMaxPageCount + 1; },
-      [](LogSlot& s) { s.counters.high_water = 101; },
-      [](LogSlot& s) { s.counters.used_pages = 91; },
-      [](LogSlot& s) { s.counters.memory_count = 81; },
+TEST(LogHeader, RefusesImpossibleFieldsUnderAValidChecksum) {
+  const std::function<void(LogHeader&)> breaks[] = {
+      [](LogHeader& s) { s.epoch = 0; },
+      [](LogHeader& s) { s.start_lsn = 0; },
+      [](LogHeader& s) { s.counters.page_count = kMaxPageCount + 1; },
+      [](LogHeader& s) { s.counters.high_water = 101; },
+      [](LogHeader& s) { s.counters.used_pages = 91; },
+      [](LogHeader& s) { s.counters.memory_count = 81; },
   };
   for (const auto& damage : breaks) {
-    LogSlot slot = sample_slot();
+    LogHeader slot = sample_slot();
     damage(slot);
     EXPECT_FALSE(round_trip(slot));
   }

@@ -57,7 +57,7 @@ TEST(Entry, EveryBitIsCovered) {
 TEST(Entry, AnotherPlaceOrStoreNeverVerifies) {
   for (const Entry& entry : entries_of_every_type()) {
     EXPECT_FALSE(decode_entry(encoded(entry), kPage + 1, kSeed));
-    EXPECT_FALSE(decode_entry(encoded(entry), kPage + kPagesPerGroup, kSeed));
+    EXPECT_FALSE(decode_entry(encoded(entry), kPage + kPagesPerRegion, kSeed));
     EXPECT_FALSE(decode_entry(encoded(entry), kPage, kSeed + 1000));
   }
 }

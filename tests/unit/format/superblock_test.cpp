@@ -121,14 +121,14 @@ TEST(Superblock, RefusesImpossibleFieldsUnderAValidChecksum) {
 
 TEST(Superblock, OnlyAWholeBlockSaysWhoseItIs) {
   std::array<std::byte, base::kBlockBytes> block{};
-  EXPECT_FALSE(says_whose_it_is(block));
+  EXPECT_FALSE(has_known_magic(block));
   encode_superblock(Superblock{}, block);
-  EXPECT_TRUE(says_whose_it_is(block));
-  EXPECT_FALSE(says_whose_it_is(std::span(block).first(sizeof(Superblock) - 1)));
+  EXPECT_TRUE(has_known_magic(block));
+  EXPECT_FALSE(has_known_magic(std::span(block).first(sizeof(Superblock) - 1)));
   block[9] ^= std::byte{1};
-  EXPECT_FALSE(says_whose_it_is(block));
+  EXPECT_FALSE(has_known_magic(block));
   base::write_struct(std::span(block), 0, kOriginalMagic);
-  EXPECT_TRUE(says_whose_it_is(block));
+  EXPECT_TRUE(has_known_magic(block));
 }
 
 }  // namespace

@@ -152,7 +152,7 @@ TEST_F(IdIndexTest, TheSlotsAreDurableBeforeAHeaderSpeaksOfThem) {
 
 TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {
   const auto index = rebuilt();
-  ASSERT_EQ(index->slot_count(), format::kMinIndexSlots);
+  ASSERT_EQ(index->bucket_count(), format::kMinIndexBuckets);
   std::uint64_t n = 1;
   Result<bool> result = true;
   for (; result && n <= 2000; ++n) {
@@ -160,7 +160,7 @@ TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {
     result = index->set(memory(n), n);
   }
   EXPECT_TRUE(is_error(result, ErrorCode::capacity_exceeded, "recover"));
-  EXPECT_LT(index->used(), format::kMinIndexSlots);  // an empty slot ends every probe
+  EXPECT_LT(index->used(), format::kMinIndexBuckets);  // an empty slot ends every probe
   EXPECT_TRUE(pages_of(*index, memory(5'000'000)).empty());
 }
 
@@ -172,7 +172,7 @@ TEST_F(IdIndexTest, ReserveGrowsBeforeTheTableIsFull) {
     store(n);
     must(index->set(memory(n), n));
   }
-  EXPECT_GE(index->slot_count(), 4096U);
+  EXPECT_GE(index->bucket_count(), 4096U);
   EXPECT_GT(words.index_number(), number);
   for (std::uint64_t n = 1; n <= 3000; ++n) ASSERT_EQ(pages_of(*index, memory(n)), std::vector<std::uint64_t>{n});
   // Only the current file is left.
@@ -203,7 +203,7 @@ TEST_F(IdIndexTest, ARebuildReadsTheDirectory) {
   EXPECT_EQ(pages_of(*index, memory(77)), std::vector<std::uint64_t>{3});
   EXPECT_EQ(pages_of(*index, memory(6)), std::vector<std::uint64_t>{6});
   EXPECT_EQ(index->used(), 3U);
-  EXPECT_EQ(words.group_lsn(0), 9U);  // in doubt whenever the index is
+  EXPECT_EQ(words.region_lsn(0), 9U);  // in doubt whenever the index is
 }
 
 TEST_F(IdIndexTest, ARebuildDropsTombstones) {

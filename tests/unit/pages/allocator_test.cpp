@@ -190,7 +190,7 @@ TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsReused) {
 
 TEST_F(AllocatorTest, AWholeGroupIsOneRun) {
   EXPECT_EQ(allocate(1), 1U);
-  EXPECT_EQ(allocate(format::kPagesPerGroup), 65'537U);
+  EXPECT_EQ(allocate(format::kPagesPerRegion), 65'537U);
   EXPECT_EQ(counters.high_water, 131'072U);
 }
 

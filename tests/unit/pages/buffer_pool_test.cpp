@@ -65,7 +65,7 @@ TEST_F(BufferPoolTest, ReadsNothingBeyondTheFileWhateverTheSharedWordsSay) {
     EXPECT_FALSE(fresh.contains(1001));
     EXPECT_TRUE(is_error(fresh.read_entry(1001), ErrorCode::corruption, "fewer pages"));
     EXPECT_TRUE(is_error(fresh.read_run(lie, buffer), ErrorCode::corruption, "fewer pages"));
-    EXPECT_EQ(fresh.residency().mapped_bytes, geometry.file_bytes(1000) - format::kFirstGroupOffset);
+    EXPECT_EQ(fresh.residency().mapped_bytes, geometry.file_bytes(1000) - format::kFirstRegionOffset);
   }
   words.publish_page_count(0);
   EXPECT_TRUE(is_error(pool.read_entry(1), ErrorCode::corruption, "fewer pages"));

@@ -82,30 +82,30 @@ TEST_F(PageFileTest, GrowthWritesEveryBlockOfTheNewPages) {
 
 TEST_F(PageFileTest, AFailedSyncLeavesItsMark) {
   // R7: the error is reported once, perhaps to somebody who died. The mark tells the others.
-  must(pages.sync(false));
+  must(pages.sync());
   EXPECT_FALSE(words.sync_pending());
   fail_next_sync();
-  EXPECT_TRUE(is_error(pages.sync(false), ErrorCode::io_error));
+  EXPECT_TRUE(is_error(pages.sync(), ErrorCode::io_error));
   disk.set_hook({});
   EXPECT_TRUE(words.sync_pending());
-  must(pages.sync(false));
+  must(pages.sync());
   EXPECT_TRUE(words.sync_pending()) << "a later sync says nothing about what the failed one lost";
-  must(pages.sync(true));
+  must(pages.sync_after_rewrite());
   EXPECT_FALSE(words.sync_pending());
 }
 
 TEST_F(PageFileTest, TheMarkStandsAndTheHintIsGoneWhileTheSyncRuns) {
   const wal::Tail tail{.epoch = 1, .offset = 8'192, .next_lsn = 5, .previous_checksum = 7, .counters = {}};
-  words.publish_hint(tail);
+  words.publish_cached_tail(tail);
   bool marked = false;
   disk.set_hook([&](const Step& step) {
-    if (step.kind == StepKind::sync) marked = words.sync_pending() && !words.hint();
+    if (step.kind == StepKind::sync) marked = words.sync_pending() && !words.cached_tail();
     return StepAction::proceed();
   });
-  must(pages.sync(false));
+  must(pages.sync());
   disk.set_hook({});
   EXPECT_TRUE(marked);
-  EXPECT_EQ(words.hint(), tail);
+  EXPECT_EQ(words.cached_tail(), tail);
 }
 
 TEST_F(PageFileTest, GrowthThatFailsLeavesTheOldPages) {

@@ -14,7 +14,7 @@ namespace mentedb::wal {
 namespace {
 
 using format::kLogStart;
-using format::LogSlot;
+using format::LogHeader;
 using test::is_error;
 using test::must;
 using test::ok;
@@ -35,9 +35,9 @@ class LogTest : public ::testing::Test {
     begin_epoch(slot);
   }
 
-  void begin_epoch(const LogSlot& next) {
+  void begin_epoch(const LogHeader& next) {
     must(log.reset(next));
-    slot = *must(log.read_slots()).newest();
+    slot = *must(log.read_headers()).newest();
     tail = Tail{.epoch = slot.epoch,
                 .offset = kLogStart,
                 .next_lsn = slot.start_lsn,
@@ -110,7 +110,7 @@ class LogTest : public ::testing::Test {
   std::unique_ptr<vfs::Directory> directory = must(vfs.open_directory("/db", true));
   std::unique_ptr<vfs::File> file = must(directory->open("wal.log", vfs::OpenMode::create, true));
   Log log{*file};
-  LogSlot slot{};
+  LogHeader slot{};
   Tail tail;
   base::AlignedBuffer buffer;
   std::vector<std::uint64_t> visited;
@@ -190,7 +190,7 @@ TEST_F(LogTest, ResetGoesOnWithTheLsnsAndHidesTheOldBatches) {
   append(100, 5);
   append(100, 5);
   const Tail before = tail;
-  LogSlot next = slot;
+  LogHeader next = slot;
   next.epoch = 2;
   next.seed = 999;
   next.start_lsn = before.next_lsn;
@@ -213,7 +213,7 @@ TEST_F(LogTest, OldBytesNeverContinueAChain) {
   append(100);
   append(100);
   const auto old_bytes = disk.content(kPath);
-  LogSlot next = slot;
+  LogHeader next = slot;
   next.epoch = 2;
   next.seed = 5;
   next.start_lsn = 2;  // so that the old second batch has the LSN that comes next
@@ -221,7 +221,7 @@ TEST_F(LogTest, OldBytesNeverContinueAChain) {
   EXPECT_EQ(walk().tail.offset, kLogStart);
   EXPECT_EQ(must(log.find_batch_behind(slot, walk().tail)), std::nullopt);
   // The same seed is not enough either: the chain starts from the slot's own checksum.
-  LogSlot same_seed = slot;
+  LogHeader same_seed = slot;
   same_seed.seed = 1234;
   same_seed.epoch = 3;
   same_seed.start_lsn = 1;
@@ -358,52 +358,52 @@ TEST_F(LogTest, ABatchCutOffByTheEndOfTheFileIsTorn) {
   EXPECT_TRUE(is_error(cut.read_batch(kLogStart, slot.seed), ErrorCode::corruption, "wal.log"));
 }
 
-TEST_F(LogTest, SlotsAlternateAndTheHigherEpochCounts) {
-  LogSlot next = slot;
+TEST_F(LogTest, HeaderCopiesAlternateAndTheHigherEpochCounts) {
+  LogHeader next = slot;
   next.epoch = 2;
   begin_epoch(next);
-  auto slots = must(log.read_slots());
-  ASSERT_TRUE(slots.slot[0]);
-  ASSERT_TRUE(slots.slot[1]);
-  EXPECT_EQ(slots.slot[0]->epoch, 2U);
-  EXPECT_EQ(slots.slot[1]->epoch, 1U);
-  EXPECT_EQ(slots.newest()->epoch, 2U);
+  auto headers = must(log.read_headers());
+  ASSERT_TRUE(headers.copy[0]);
+  ASSERT_TRUE(headers.copy[1]);
+  EXPECT_EQ(headers.copy[0]->epoch, 2U);
+  EXPECT_EQ(headers.copy[1]->epoch, 1U);
+  EXPECT_EQ(headers.newest()->epoch, 2U);
   next.epoch = 3;
   begin_epoch(next);
-  slots = must(log.read_slots());
-  EXPECT_EQ(slots.slot[1]->epoch, 3U);
-  EXPECT_EQ(slots.newest()->epoch, 3U);
+  headers = must(log.read_headers());
+  EXPECT_EQ(headers.copy[1]->epoch, 3U);
+  EXPECT_EQ(headers.newest()->epoch, 3U);
 }
 
-TEST_F(LogTest, DamagedSlotsAreToldFromUnwrittenOnes) {
-  auto slots = must(log.read_slots());
-  EXPECT_FALSE(slots.damaged[0]);  // never written
-  EXPECT_FALSE(slots.damaged[1]);
-  for (std::size_t at = 0; at < sizeof(LogSlot); ++at) {
-    flip(format::kLogSlotBytes + at, 0x10);
-    slots = must(log.read_slots());
-    ASSERT_TRUE(slots.damaged[1]) << at;
-    ASSERT_EQ(slots.newest(), nullptr) << at;
-    flip(format::kLogSlotBytes + at, 0x10);
+TEST_F(LogTest, DamagedHeadersAreToldFromUnwrittenOnes) {
+  auto headers = must(log.read_headers());
+  EXPECT_FALSE(headers.damaged[0]);  // never written
+  EXPECT_FALSE(headers.damaged[1]);
+  for (std::size_t at = 0; at < sizeof(LogHeader); ++at) {
+    flip(format::kLogHeaderBytes + at, 0x10);
+    headers = must(log.read_headers());
+    ASSERT_TRUE(headers.damaged[1]) << at;
+    ASSERT_EQ(headers.newest(), nullptr) << at;
+    flip(format::kLogHeaderBytes + at, 0x10);
   }
   // A slot in the other slot's place says nothing.
   const auto content = disk.content(kPath);
-  disk.damage(kPath, 0, std::span(content).subspan(format::kLogSlotBytes, format::kLogSlotBytes));
-  slots = must(log.read_slots());
-  EXPECT_TRUE(slots.damaged[0]);
-  EXPECT_EQ(slots.newest()->epoch, 1U);
-  must(log.clear_slot(0));
-  EXPECT_FALSE(must(log.read_slots()).damaged[0]);
+  disk.damage(kPath, 0, std::span(content).subspan(format::kLogHeaderBytes, format::kLogHeaderBytes));
+  headers = must(log.read_headers());
+  EXPECT_TRUE(headers.damaged[0]);
+  EXPECT_EQ(headers.newest()->epoch, 1U);
+  must(log.clear_header(0));
+  EXPECT_FALSE(must(log.read_headers()).damaged[0]);
 }
 
-TEST_F(LogTest, SlotsAreReadFromTheFileAndNotFromABuffer) {
-  static_cast<void>(must(log.read_slots()));
+TEST_F(LogTest, HeadersAreReadFromTheFileAndNotFromABuffer) {
+  static_cast<void>(must(log.read_headers()));
   const auto other_file = must(directory->open("wal.log", vfs::OpenMode::read_write, true));
   Log other(*other_file);
-  LogSlot next = slot;
+  LogHeader next = slot;
   next.epoch = 2;
   must(other.reset(next));
-  EXPECT_EQ(must(log.read_slots()).newest()->epoch, 2U);
+  EXPECT_EQ(must(log.read_headers()).newest()->epoch, 2U);
 }
 
 TEST_F(LogTest, GrowWritesZerosOnceAndKeepsWhatIsThere) {
@@ -425,7 +425,7 @@ TEST_F(LogTest, AppendIsDurableWhenItReturns) {
   const auto found =
       must(must(rebooted.open_directory("/db", false))->open("wal.log", vfs::OpenMode::read_write, true));
   Log recovered(*found);
-  const auto newest = *must(recovered.read_slots()).newest();
+  const auto newest = *must(recovered.read_headers()).newest();
   const auto end = must(recovered.walk(
       newest,
       [](std::uint64_t, const format::BatchHeader&, std::span<const std::byte>) -> Result<void> { return {}; }));
@@ -439,7 +439,7 @@ TEST_F(LogTest, AdoptWritesTheSameBytesAndSyncs) {
   const auto header = base::read_struct<format::BatchHeader>(image);
   EXPECT_EQ(disk.pending().sectors.size(), image.size() / 512);
   const auto before = disk.content(kPath);
-  must(log.adopt(tail.offset, header.bytes, slot.seed));
+  must(log.rewrite_batch(tail.offset, header.bytes, slot.seed));
   EXPECT_TRUE(disk.pending().sectors.empty());
   EXPECT_EQ(disk.content(kPath), before);
 }
@@ -449,12 +449,12 @@ TEST_F(LogTest, TheSlotIsMadeDurableOncePerEpoch) {
   const auto other_file = must(directory->open("wal.log", vfs::OpenMode::read_write, true));
   Log other(*other_file);
   disk.set_tracing(true);
-  must(other.ensure_slot_durable(slot));
+  must(other.ensure_header_durable(slot));
   const std::size_t steps = disk.trace().size();
   EXPECT_EQ(steps, 2U);  // write, sync
-  must(other.ensure_slot_durable(slot));
+  must(other.ensure_header_durable(slot));
   EXPECT_EQ(disk.trace().size(), steps);
-  EXPECT_EQ(must(other.read_slots()).newest()->epoch, slot.epoch);
+  EXPECT_EQ(must(other.read_headers()).newest()->epoch, slot.epoch);
 }
 
 TEST_F(LogTest, AVisitorsErrorEndsTheWalk) {

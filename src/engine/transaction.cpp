@@ -1,0 +1,114 @@
+// Transactions: a write whose plan is the caller's function, alone in its commit group.
+#include <mentedb/transaction.hpp>
+
+#include <new>
+#include <utility>
+
+#include "base/error.hpp"
+#include "engine/engine_impl.hpp"
+#include "engine/write_path.hpp"
+#include "store/batch.hpp"
+
+namespace mentedb {
+
+using store::Batch;
+using store::EncodedNode;
+
+class TransactionAccess {
+ public:
+  static Transaction make(Batch& batch) { return Transaction(batch); }
+};
+
+namespace {
+
+// The engine whose transaction runs on this thread.
+thread_local const void* transaction_engine = nullptr;
+
+class TransactRequest final : public engine::WriteRequest {
+ public:
+  TransactRequest(const void* engine, const std::function<Result<void>(Transaction&)>& fn) : engine_(engine), fn_(fn) {}
+
+  bool alone() const override { return true; }
+  Result<void> plan(Batch& batch) override {
+    struct Enter {
+      const void* outer;
+      explicit Enter(const void* engine) : outer(std::exchange(transaction_engine, engine)) {}
+      ~Enter() { transaction_engine = outer; }
+    };
+    const Enter enter(engine_);
+    Transaction transaction = TransactionAccess::make(batch);
+    return fn_(transaction);
+  }
+
+ private:
+  const void* engine_;
+  const std::function<Result<void>(Transaction&)>& fn_;
+};
+
+// A call that fails half-way (no space or memory for its run, say) leaves nothing in the batch: the function may go on.
+template <class Body>
+auto all_or_nothing(Batch& batch, Body&& body) -> decltype(body()) {
+  const Batch::Mark mark = batch.mark();
+  try {
+    auto result = body();
+    if (!result) batch.rollback(mark);
+    return result;
+  } catch (const std::bad_alloc&) {
+    batch.rollback(mark);
+    return std::unexpected(base::out_of_memory());
+  } catch (...) {
+    batch.rollback(mark);
+    throw;
+  }
+}
+
+}  // namespace
+
+bool StorageEngine::Impl::in_transaction() const { return transaction_engine == this; }
+
+Result<void> StorageEngine::Impl::transact(const std::function<Result<void>(Transaction&)>& fn) {
+  TransactRequest request(this, fn);
+  return write(request);
+}
+
+Result<void> StorageEngine::transact(const std::function<Result<void>(Transaction&)>& fn) {
+  return impl_->transact(fn);
+}
+
+Result<MemoryNode> Transaction::load(MemoryId id) {
+  Batch& batch = *batch_;
+  return all_or_nothing(batch, [&] { return batch.load(id); });
+}
+
+Result<PageId> Transaction::find(MemoryId id) {
+  Batch& batch = *batch_;
+  return all_or_nothing(batch, [&]() -> Result<PageId> {
+    MENTEDB_TRY_ASSIGN(const auto page, batch.find(id));
+    if (!page) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
+    return PageId{*page};
+  });
+}
+
+Result<PageId> Transaction::store(const MemoryNode& node) {
+  Batch& batch = *batch_;
+  return all_or_nothing(batch, [&]() -> Result<PageId> {
+    MENTEDB_TRY_ASSIGN(const EncodedNode encoded, store::encode(node));
+    return batch.put(encoded, Batch::Put::any);
+  });
+}
+
+Result<void> Transaction::update(const MemoryNode& node) {
+  Batch& batch = *batch_;
+  return all_or_nothing(batch, [&]() -> Result<void> {
+    MENTEDB_TRY_ASSIGN(const EncodedNode encoded, store::encode(node));
+    MENTEDB_TRY(batch.put(encoded, Batch::Put::only_existing));
+    return {};
+  });
+}
+
+Result<void> Transaction::erase(MemoryId id) {
+  Batch& batch = *batch_;
+  return all_or_nothing(batch, [&] { return batch.erase(id); });
+}
+
+}  // namespace mentedb

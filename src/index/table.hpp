@@ -1,0 +1,75 @@
+// One table of the id index: the mapped file ids-N.idx, or private memory of an engine that may not write.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <mentedb/error.hpp>
+
+#include "format/index_format.hpp"
+#include "vfs/vfs.hpp"
+
+namespace mentedb::index {
+
+/// A reader has a const table. Only the lock holder has one that it can store to.
+class Table {
+ public:
+  /// Of a file that was mapped. `number`: the N of its name.
+  Table(std::uint64_t number, std::uint64_t bucket_count, std::unique_ptr<vfs::File> file,
+        std::unique_ptr<vfs::Mapping> mapping)
+      : number_(number), mask_(bucket_count - 1), file_(std::move(file)), mapping_(std::move(mapping)) {}
+  /// In private memory, in the place of the file of this number.
+  Table(std::uint64_t number, std::vector<std::uint64_t> buckets)
+      : number_(number), mask_(buckets.size() - 1), memory_(std::move(buckets)) {}
+
+  /// The table counts as long as the shared state names this number.
+  std::uint64_t number() const { return number_; }
+  std::uint64_t bucket_count() const { return mask_ + 1; }
+  std::uint64_t load(std::uint64_t position) const {
+    return mapping_ ? mapping_->load(format::kIndexBucketsOffset + 8 * (position & mask_)) : memory_[position & mask_];
+  }
+  /// Buckets that are not empty, as the lock holders have counted them.
+  std::uint64_t used() const { return mapping_ ? mapping_->load(format::kIndexUsedOffset) : 0; }
+  /// Buckets that are not empty, counted now.
+  std::uint64_t count_filled() const;
+
+  // ---- for the lock holder, and for tables of files
+
+  /// @errors as vfs::Mapping::make_writable
+  Result<void> store(std::uint64_t position, std::uint64_t bucket);
+  Result<void> set_used(std::uint64_t used);
+  /// Makes the buckets from `position` to the next empty one ready to be stored to: `set` and `erase` of an id store to
+  /// no other.
+  Result<void> make_writable(std::uint64_t position);
+  /// The file, to be synced. Nothing for a table in private memory.
+  vfs::File* file() { return file_.get(); }
+
+ private:
+  std::uint64_t number_;
+  std::uint64_t mask_;
+  std::unique_ptr<vfs::File> file_;
+  std::unique_ptr<vfs::Mapping> mapping_;
+  std::vector<std::uint64_t> memory_;
+};
+
+/// A reader's way along the buckets that may belong to an id.
+class Probe {
+ public:
+  Probe(const Table& table, format::IdHash hash) : table_(&table), hash_(hash), left_(table.bucket_count()) {}
+
+  /// The page of the next bucket with the id's fingerprint; 0 at the end.
+  std::uint64_t next_page();
+  /// R8: true when the bucket still holds what `next_page` returned.
+  bool unchanged() const { return table_->load(hash_.start + position_ - 1) == bucket_; }
+
+ private:
+  const Table* table_;
+  format::IdHash hash_;
+  std::uint64_t left_;
+  std::uint64_t position_ = 0;
+  std::uint64_t bucket_ = 0;
+};
+
+}  // namespace mentedb::index

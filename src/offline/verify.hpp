@@ -1,0 +1,17 @@
+// Verification on any seam; see mentedb/inspect.hpp for the promise.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+
+#include <mentedb/error.hpp>
+#include <mentedb/report.hpp>
+
+#include "vfs/vfs.hpp"
+
+namespace mentedb::offline {
+
+Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path& path,
+                                      std::chrono::milliseconds lock_timeout);
+
+}  // namespace mentedb::offline

@@ -1,0 +1,147 @@
+#include "shared/shared_state.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/checksum.hpp"
+#include "base/error.hpp"
+#include "format/geometry.hpp"
+
+namespace mentedb::shared {
+namespace {
+
+// Byte offsets in the block (docs/format.md "Shared state"). Words that different kinds of callers store lie on
+// different cache lines.
+constexpr std::size_t kTailCheck = 0;
+constexpr std::size_t kTail = 8;
+constexpr std::size_t kCommitted = SharedState::kCommittedOffset;
+constexpr std::size_t kIndexNumber = 136;
+constexpr std::size_t kPageCount = SharedState::kPageCountOffset;
+constexpr std::size_t kReuseHorizon = SharedState::kReuseHorizonOffset;
+constexpr std::size_t kPoisonGeneration = 192;
+constexpr std::size_t kSyncPending = 200;
+constexpr std::size_t kCursor = 208;
+constexpr std::size_t kReleased = 256;
+constexpr std::size_t kLockWaiting = 264;
+constexpr std::size_t kCommitWaiting = 272;
+constexpr std::size_t kSelfTest = 320;
+constexpr std::size_t kRegionLsns = SharedState::kRegionLsnsOffset;
+
+}  // namespace
+
+SharedState::SharedState(std::unique_ptr<vfs::Mapping> mapping, std::uint64_t seed)
+    : mapping_(std::move(mapping)), seed_(seed) {}
+
+std::uint64_t SharedState::tail_check(const TailWords& words) const {
+  const std::uint64_t check = base::checksum(std::as_bytes(std::span(words)), seed_);
+  return check == 0 ? 1 : check;  // 0 says invalid
+}
+
+std::optional<wal::Tail> SharedState::cached_tail() const {
+  static_assert(sizeof(wal::Tail) == sizeof(TailWords));
+  TailWords words{};
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = mapping_->load(kTail + 8 * i);
+  if (mapping_->load(kTailCheck) != tail_check(words)) return std::nullopt;
+  const auto tail = std::bit_cast<wal::Tail>(words);
+  const bool possible = tail.epoch != 0 && tail.next_lsn != 0 && tail.offset >= format::kLogStart &&
+                        tail.offset % base::kBlockBytes == 0 && format::counters_possible(tail.counters);
+  if (!possible) return std::nullopt;
+  return tail;
+}
+
+void SharedState::invalidate_cached_tail() { mapping_->store(kTailCheck, 0); }
+
+void SharedState::publish_cached_tail(const wal::Tail& tail) {
+  const auto words = std::bit_cast<TailWords>(tail);
+  for (std::size_t i = 0; i < words.size(); ++i) mapping_->store(kTail + 8 * i, words[i]);
+  mapping_->store(kTailCheck, tail_check(words));  // R9: last, and over all of them
+}
+
+Result<void> SharedState::publish(const wal::Tail& tail) {
+  MENTEDB_TRY(make_writable());
+  raise_reuse_horizon(tail.counters.reuse_horizon);
+  publish_committed_lsn(tail.next_lsn - 1);
+  publish_cached_tail(tail);
+  return {};
+}
+
+std::uint64_t SharedState::committed_lsn() const {
+  return std::max(mapping_->load(kCommitted), least_committed_lsn_.load());
+}
+
+void SharedState::publish_committed_lsn(std::uint64_t lsn) {
+  mapping_->store(kCommitted, lsn);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // against a waiter that announces itself and then looks
+  if (mapping_->load(kCommitWaiting) == 0) return;
+  mapping_->store(kCommitWaiting, 0);
+  mapping_->wake(kCommitted);
+}
+
+void SharedState::wait_for_commit(std::uint64_t seen, std::chrono::microseconds timeout, bool may_write) const {
+  if (may_write && ready_to_store()) mapping_->store(kCommitWaiting, 1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const std::uint64_t word = mapping_->load(kCommitted);
+  if (std::max(word, least_committed_lsn_.load()) != seen) return;
+  mapping_->wait(kCommitted, static_cast<std::uint32_t>(word), timeout);
+}
+
+std::uint64_t SharedState::page_count() const { return std::max(mapping_->load(kPageCount), least_page_count_.load()); }
+void SharedState::publish_page_count(std::uint64_t count) { mapping_->store(kPageCount, count); }
+
+std::uint64_t SharedState::index_number() const { return mapping_->load(kIndexNumber); }
+void SharedState::publish_index_number(std::uint64_t number) { mapping_->store(kIndexNumber, number); }
+
+std::uint64_t SharedState::poison_generation() const { return mapping_->load(kPoisonGeneration); }
+void SharedState::raise_poison_generation() { mapping_->store(kPoisonGeneration, poison_generation() + 1); }
+
+bool SharedState::sync_pending() const { return mapping_->load(kSyncPending) != 0; }
+void SharedState::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
+
+std::uint64_t SharedState::reuse_horizon() const {
+  return std::max(mapping_->load(kReuseHorizon), least_reuse_horizon_.load());
+}
+void SharedState::raise_reuse_horizon(std::uint64_t lsn) {
+  if (mapping_->load(kReuseHorizon) < lsn) mapping_->store(kReuseHorizon, lsn);
+}
+
+std::uint64_t SharedState::cursor() const { return mapping_->load(kCursor); }
+void SharedState::set_cursor(std::uint64_t page) { mapping_->store(kCursor, page); }
+
+std::uint64_t SharedState::region_lsn(std::uint64_t region) const {
+  // Above a minimum of this engine the words on disk are older than the pages: any region may hold any LSN up to it.
+  return std::max(mapping_->load(kRegionLsns + 8 * (region % kRegionLsnCount)), least_committed_lsn_.load());
+}
+void SharedState::raise_region_lsn(std::uint64_t region, std::uint64_t lsn) {
+  // Stored even when the word is high enough: after a failed sync (R7) the word has to reach the disk again.
+  const std::size_t word = kRegionLsns + 8 * (region % kRegionLsnCount);
+  mapping_->store(word, std::max(mapping_->load(word), lsn));
+}
+
+std::uint64_t SharedState::released_count() const { return mapping_->load(kReleased); }
+void SharedState::announce_lock_waiter() const {
+  if (!ready_to_store()) return;  // then no process wakes this waiter, and its waits are short
+  mapping_->store(kLockWaiting, 1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+void SharedState::wait_for_release(std::uint64_t seen, std::chrono::microseconds timeout) const {
+  mapping_->wait(kReleased, static_cast<std::uint32_t>(seen), timeout);
+}
+bool SharedState::publish_release() const {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (mapping_->load(kLockWaiting) == 0 || !ready_to_store()) return false;
+  mapping_->store(kLockWaiting, 0);
+  mapping_->store(kReleased, released_count() + 1);
+  mapping_->wake(kReleased);
+  return true;
+}
+
+std::uint64_t SharedState::self_test_offset() { return format::kSharedStateOffset + kSelfTest; }
+std::uint64_t SharedState::self_test_word() const { return mapping_->load(kSelfTest); }
+
+void SharedState::advance_minimum(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon) {
+  least_committed_lsn_ = std::max(least_committed_lsn_.load(), committed_lsn);
+  least_page_count_ = std::max(least_page_count_.load(), page_count);
+  least_reuse_horizon_ = std::max(least_reuse_horizon_.load(), reuse_horizon);
+}
+
+}  // namespace mentedb::shared

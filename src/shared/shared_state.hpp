@@ -1,0 +1,115 @@
+// The shared state: the second block of pages.db, a page of atomic words that every process maps. All of it is derived
+// from the log and the directory. The lock holder publishes it, every recovery writes it anew, and nothing in it is
+// needed after a crash of the machine.
+//
+//   cached tail        the tail of the log, as one unit that checks itself (R9). VALID IF AND ONLY IF the last lock
+//                      holder finished: a holder invalidates it before it changes the log or the pages, and publishes
+//                      it as its last step. So a valid cached tail says that nothing stands behind the tail (R5). An
+//                      invalid one costs a walk of the log from the checkpoint.
+//   committed LSN      everything up to it is visible; also the futex of wait_for_commit
+//   index number       N of the current ids-N.idx; 0: none
+//   poison generation  raised when a log write or sync failed; an engine that opened under another one is poisoned
+//   sync pending       R7: set before a sync, cleared only after it succeeded
+//   page count         pages that readers may touch
+//   reuse horizon      see format::Counters
+//   cursor             where the next allocation sweep starts
+//   released           futex of the processes that wait for the lock; "waiting" says that there is one
+//   region LSNs        per region (modulo 256) an LSN that no entry in it exceeds, raised before it is published
+//
+// Who may do what: const methods are for every thread of every process. The other methods are for the lock holder, and
+// only the store's Writer has a reference that is not const.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <mentedb/error.hpp>
+
+#include "vfs/vfs.hpp"
+#include "wal/log.hpp"
+
+namespace mentedb::shared {
+
+class SharedState {
+ public:
+  /// `seed` is the superblock's.
+  SharedState(std::unique_ptr<vfs::Mapping> mapping, std::uint64_t seed);
+
+  // ---- reading
+
+  std::optional<wal::Tail> cached_tail() const;
+  std::uint64_t committed_lsn() const;
+  std::uint64_t page_count() const;
+  std::uint64_t index_number() const;
+  std::uint64_t poison_generation() const;
+  bool sync_pending() const;
+  std::uint64_t reuse_horizon() const;
+  std::uint64_t cursor() const;
+  std::uint64_t region_lsn(std::uint64_t region) const;
+
+  // ---- waiting. A waiter announces itself in a word of its own kind, which is no state of the protocol.
+
+  /// Sleeps until committed_lsn() may have moved from `seen`, or until `timeout` is over.
+  /// `may_write` false: this engine maps the state read-only and cannot announce itself.
+  void wait_for_commit(std::uint64_t seen, std::chrono::microseconds timeout, bool may_write) const;
+  std::uint64_t released_count() const;
+  void announce_lock_waiter() const;
+  /// Sleeps until released_count() may have moved from `seen`, or until `timeout` is over.
+  void wait_for_release(std::uint64_t seen, std::chrono::microseconds timeout) const;
+  /// Wakes the processes that wait for the lock. Called right after the lock was released.
+  /// @return true when there was one
+  bool publish_release() const;
+
+  // ---- for the lock holder
+
+  /// Called before the first store of a hold, and again after each wait for the disk: see vfs::Mapping::make_writable.
+  Result<void> make_writable() { return ready_to_store(); }
+
+  void invalidate_cached_tail();
+  /// The last step of a holder: everything up to the tail is in its pages, and every process sees it from now on.
+  Result<void> publish(const wal::Tail& tail);
+  // The parts of `publish`.
+  void publish_cached_tail(const wal::Tail& tail);
+  /// Wakes the threads and processes that wait for a change.
+  void publish_committed_lsn(std::uint64_t lsn);
+  void publish_page_count(std::uint64_t count);
+  void publish_index_number(std::uint64_t number);
+  void raise_poison_generation();
+  void set_sync_pending(bool pending);
+  void raise_reuse_horizon(std::uint64_t lsn);
+  void set_cursor(std::uint64_t page);
+  void raise_region_lsn(std::uint64_t region, std::uint64_t lsn);
+
+  /// For an engine that may not write: what its own walk of the log found, while the words on disk are older.
+  /// Kept in this process only.
+  void advance_minimum(std::uint64_t committed_lsn, std::uint64_t page_count, std::uint64_t reuse_horizon);
+
+  // ---- layout, for the self-test of open() and for code that names damage
+
+  static std::uint64_t self_test_offset();
+  std::uint64_t self_test_word() const;
+  static constexpr std::size_t kRegionLsnCount = 256;
+  static constexpr std::size_t kCommittedOffset = 128;
+  static constexpr std::size_t kPageCountOffset = 144;
+  static constexpr std::size_t kReuseHorizonOffset = 152;
+  static constexpr std::size_t kRegionLsnsOffset = 2048;
+
+ private:
+  static constexpr std::size_t kTailWords = 9;
+  using TailWords = std::array<std::uint64_t, kTailWords>;
+  std::uint64_t tail_check(const TailWords& words) const;
+  Result<void> ready_to_store() const { return mapping_->make_writable(0, mapping_->size_bytes()); }
+
+  std::unique_ptr<vfs::Mapping> mapping_;
+  std::uint64_t seed_;
+  std::atomic<std::uint64_t> least_committed_lsn_{0};
+  std::atomic<std::uint64_t> least_page_count_{0};
+  std::atomic<std::uint64_t> least_reuse_horizon_{0};
+};
+
+}  // namespace mentedb::shared

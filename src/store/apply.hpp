@@ -1,0 +1,87 @@
+// Bringing logged operations into pages.db and the id index. A commit writes without looking: the pages are known to be
+// older. A repair (redo, or the second try of a commit) judges what is there, and applying twice changes nothing (I9).
+//
+// R6: run, directory entries, id index and freed page are judged each on its own.
+// Order (I3, I5): runs and their entries, then the id index, then what is freed. So an id always leads to a live run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <mentedb/error.hpp>
+
+#include "base/bytes.hpp"
+#include "format/log_format.hpp"
+#include "index/id_index.hpp"
+#include "pages/buffer_pool.hpp"
+#include "pages/page_file.hpp"
+#include "shared/shared_state.hpp"
+#include "store/apply_plan.hpp"
+
+namespace mentedb::store {
+
+/// How much of the log recovery brings into the pages.
+enum class RedoMode {
+  repair,   ///< write what is older or does not verify
+  rewrite,  ///< R7: write everything again, so that the next sync covers it
+  check,    ///< write nothing, count what is missing: for an engine that may not write
+};
+
+/// Where an operation's payload is read from when it is needed.
+class PayloadSource {
+ public:
+  PayloadSource() = default;
+  PayloadSource(const PayloadSource&) = delete;
+  PayloadSource& operator=(const PayloadSource&) = delete;
+  virtual Result<std::span<const std::byte>> payload(std::size_t operation) = 0;
+
+ protected:
+  ~PayloadSource() = default;
+};
+
+/// The size of an id index that is to be built.
+struct IndexSize {
+  std::uint64_t page_count = 0;
+  std::uint64_t memory_count = 0;
+};
+
+class Applier {
+ public:
+  Applier(const pages::BufferPool& pool, pages::PageFile& file, shared::SharedState& state, index::IdIndex& index)
+      : pool_(pool), file_(file), state_(state), index_(index) {}
+
+  /// For a commit. The caller has made the shared state writable.
+  Result<void> write(const ApplyPlan& plan, std::span<const format::Operation> operations);
+  /// For redo. `rebuild`: makes a fresh id index of this size as soon as the runs are there and before anything is
+  /// freed.
+  /// @return how many operations were missing something
+  Result<std::uint64_t> redo(const ApplyPlan& plan, std::span<const format::Operation> operations,
+                             PayloadSource& payloads, RedoMode mode, const std::optional<IndexSize>& rebuild = {});
+
+ private:
+  /// Which of the two parts of a page an operation did not find as it should be.
+  struct Missing {
+    bool bytes;  ///< the run, or the header of a freed run
+    bool entries;
+    bool any() const { return bytes || entries; }
+  };
+  Missing look_at_put(const format::Operation& operation);
+  Missing look_at_free(const format::Operation& operation, const ApplyPlan::Free& part);
+  Result<void> write_put(const format::Operation& operation, std::span<const std::byte> payload);
+  Result<void> write_put_entries(const format::Operation& operation);
+  Result<void> write_free_entries(const format::Operation& operation, const ApplyPlan::Free& part);
+  Result<bool> redo_put(const format::Operation& operation, std::size_t number, PayloadSource& payloads, RedoMode mode);
+  Result<bool> redo_free(const format::Operation& operation, const ApplyPlan::Free& part, RedoMode mode);
+  bool entries_current(std::uint64_t page, std::uint32_t count, std::uint64_t lsn);
+  bool run_current(std::uint64_t page, std::uint64_t lsn);
+
+  const pages::BufferPool& pool_;
+  pages::PageFile& file_;
+  shared::SharedState& state_;
+  index::IdIndex& index_;
+  base::AlignedBuffer scratch_;
+};
+
+}  // namespace mentedb::store

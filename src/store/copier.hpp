@@ -1,0 +1,15 @@
+// Online backup: a clean store of one moment, made while others write.
+#pragma once
+
+#include <filesystem>
+
+#include <mentedb/error.hpp>
+
+#include "store/store.hpp"
+
+namespace mentedb::store {
+
+/// See StorageEngine::backup.
+Result<void> backup(Store& source, const std::filesystem::path& destination);
+
+}  // namespace mentedb::store

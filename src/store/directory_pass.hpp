@@ -1,0 +1,54 @@
+// One pass over the directory while writers change it.
+//
+// A pass can miss a memory that moves behind its back: the new place was free when the pass came by, and another memory
+// has the old place when the pass comes there. So a caller that wants everything makes passes over what changed since
+// the pass before, until the committed LSN stood still during one. After a few restless passes it makes the last one
+// under the lock (Reader::passes).
+#pragma once
+
+#include <cstdint>
+
+#include <mentedb/error.hpp>
+
+#include "base/error.hpp"
+#include "format/geometry.hpp"
+#include "format/page_format.hpp"
+#include "pages/buffer_pool.hpp"
+#include "pages/directory_cursor.hpp"
+#include "shared/shared_state.hpp"
+
+namespace mentedb::store {
+
+/// Calls `visit(page, entry)` for each entry with an LSN above `since`, and `damaged(page)` for each page whose entry
+/// does not verify after a few looks. Regions without such an LSN are skipped.
+/// `verified`: an earlier pass has verified the entries up to `since`, so their LSN alone tells them. That is many
+/// times faster, so that a pass fits between two commits.
+template <class Visit, class Damaged>
+Result<void> pass_over_directory(const pages::BufferPool& pool, const shared::SharedState& state, std::uint64_t since,
+                                 bool verified, Visit&& visit, Damaged&& damaged) {
+  constexpr int kLooks = 100;
+  for (pages::DirectoryCursor cursor(pool, pool.page_count()); cursor.next();) {
+    const std::uint64_t region = format::Geometry::region_of(cursor.page());
+    if (since != 0 && cursor.begins_region() && state.region_lsn(region) <= since) {
+      cursor.skip_region();
+      continue;
+    }
+    if (verified) {
+      MENTEDB_TRY_ASSIGN(const bool found, cursor.skip_to_newer_than(since));
+      if (!found) continue;
+    }
+    const std::uint64_t page = cursor.page();
+    MENTEDB_TRY_ASSIGN(auto entry, cursor.entry());
+    for (int look = 0; !entry && look < kLooks; ++look) {  // half written just now?
+      MENTEDB_TRY_ASSIGN(entry, pool.read_entry(page));
+    }
+    if (!entry) {
+      damaged(page);
+    } else if (entry->lsn > since) {
+      visit(page, *entry);
+    }
+  }
+  return {};
+}
+
+}  // namespace mentedb::store

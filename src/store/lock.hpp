@@ -1,0 +1,69 @@
+// The one lock of a store: flock(2) on wal.log's own descriptor, with a mutex in front for the threads of this
+// process (they share the descriptor). Never held while idle, never converted.
+//
+// A waiter sleeps on a futex in the shared state, in short slices, because a killed holder wakes no process. A process
+// that releases the lock while others wait gives way: it waits for at most a millisecond before it takes the lock
+// again, so no process starves behind a busy writer.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include <mentedb/error.hpp>
+
+#include "base/mutex.hpp"
+#include "shared/shared_state.hpp"
+#include "vfs/vfs.hpp"
+
+namespace mentedb::store {
+
+/// A longer wait is for ever, and would overflow.
+inline constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(24 * 365 * 10);
+
+class StoreLock {
+ public:
+  /// References outlive the lock.
+  StoreLock(vfs::Vfs& vfs, vfs::File& log_file) : vfs_(vfs), file_(log_file) {}
+
+  /// Held until destroyed.
+  class Hold {
+   public:
+    Hold() = default;
+    explicit Hold(StoreLock& lock) : lock_(&lock) {}
+    Hold(Hold&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {}
+    Hold& operator=(Hold&& other) noexcept {
+      release();
+      lock_ = std::exchange(other.lock_, nullptr);
+      return *this;
+    }
+    ~Hold() { release(); }
+    void release() {
+      if (lock_ != nullptr) std::exchange(lock_, nullptr)->unlock();
+    }
+
+   private:
+    StoreLock* lock_ = nullptr;
+  };
+
+  /// @errors `busy`, naming the holder when /proc/locks shows it; at once when this thread holds it already
+  Result<Hold> acquire(std::chrono::milliseconds timeout) MENTEDB_NO_THREAD_SAFETY_ANALYSIS;
+  /// From now on waiting uses the futex in this shared state instead of short sleeps.
+  void use_state(const shared::SharedState* state) { state_ = state; }
+
+ private:
+  bool lock_mutex(std::chrono::milliseconds timeout) MENTEDB_TRY_ACQUIRE(true, mutex_);
+  Result<void> lock_file(std::chrono::microseconds deadline, bool forever) MENTEDB_REQUIRES(mutex_);
+  void wait(std::uint64_t seen, std::chrono::microseconds time);
+  void unlock() MENTEDB_NO_THREAD_SAFETY_ANALYSIS;
+
+  vfs::Vfs& vfs_;
+  vfs::File& file_;
+  const shared::SharedState* state_ = nullptr;
+  base::TimedMutex mutex_;
+  std::atomic<std::thread::id> owner_{};  ///< the thread that holds the lock
+  bool others_waited_ MENTEDB_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace mentedb::store

@@ -1,0 +1,289 @@
+#include "store/reader.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/error.hpp"
+#include "format/node_codec.hpp"
+#include "store/directory_pass.hpp"
+#include "store/live_set.hpp"
+
+namespace mentedb::store {
+
+using format::Entry;
+using format::EntryType;
+
+namespace {
+
+// A writer that overwrites a page or moves a memory needs microseconds. A reader that still fails after this many looks
+// is not racing any more.
+constexpr int kSpins = 1'000;
+// ... or after it has read this many bytes: a large run takes longer to copy than any writer needs.
+constexpr std::uint64_t kMaxBytesRead = std::uint64_t{256} << 20;
+
+// One buffer a thread, so that a warm read allocates nothing but its result. Big ones are given back.
+class ReadBuffer {
+ public:
+  base::AlignedBuffer& get() { return buffer_; }
+  ReadBuffer() : buffer_(std::move(spare())) {}
+  ~ReadBuffer() {
+    constexpr std::size_t kKeepBytes = 1 << 20;
+    if (buffer_.size_bytes() <= kKeepBytes) spare() = std::move(buffer_);
+  }
+  ReadBuffer(const ReadBuffer&) = delete;
+  ReadBuffer& operator=(const ReadBuffer&) = delete;
+
+ private:
+  static base::AlignedBuffer& spare() {
+    static thread_local base::AlignedBuffer buffer;
+    return buffer;
+  }
+  base::AlignedBuffer buffer_;
+};
+
+std::unexpected<Error> no_memory(const MemoryId& id) {
+  return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
+}
+
+std::unexpected<Error> damaged(std::uint64_t page) {
+  return base::failf(
+      ErrorCode::corruption,
+      "page {} is damaged and the log has no copy of it; restore a backup, or run mentedb salvage for the rest", page);
+}
+
+}  // namespace
+
+// ---- by id
+
+// R8, the one place: `look` copies what is on a page and says what it is. That is believed only when the bucket and the
+// table are unchanged afterwards. "No page holds the id" is believed only when nothing was committed meanwhile, since a
+// memory that moved away and back leaves its bucket as it was.
+template <class LookAtPage>
+Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAtPage&& look) const {
+  const format::IdHash hash = index_.hash(id);
+  std::uint64_t damaged_page = 0;
+  for (int spin = 0; spin < kSpins; ++spin) {
+    auto table = index_.current();
+    if (!table) {
+      MENTEDB_TRY(repair());
+      continue;
+    }
+    damaged_page = 0;
+    bool again = false;
+    const std::uint64_t committed = state_.committed_lsn();
+    index::Probe probe(**table, hash);
+    while (const std::uint64_t page = probe.next_page()) {
+      if (!pool_.contains(page)) continue;
+      MENTEDB_TRY_ASSIGN(const Seen seen, look(page));
+      again = !probe.unchanged() || !index_.is_current(**table);  // R8
+      if (again) break;
+      if (seen == Seen::wanted) return page;
+      if (seen == Seen::damaged) damaged_page = page;  // or a neighbour's page that is just being written: look again
+    }
+    if (again || !index_.is_current(**table) || state_.committed_lsn() != committed) continue;
+    if (damaged_page == 0) return std::nullopt;
+  }
+  if (damaged_page != 0) return damaged(damaged_page);
+  return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
+}
+
+Result<MemoryNode> Reader::load(const MemoryId& id) const {
+  ReadBuffer buffer;
+  std::optional<pages::RunCopy> run;
+  std::uint64_t bytes_read = 0;
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+                       if (bytes_read > kMaxBytesRead) return damaged(at);
+                       MENTEDB_TRY_ASSIGN(run, pool_.read_run(at, buffer.get()));
+                       bytes_read += buffer.get().size_bytes();
+                       if (!run) return Seen::damaged;
+                       if (run->header.type != format::RunType::memory) return Seen::other;
+                       const auto found = format::decode_node_id(run->payload);
+                       return found && *found == id ? Seen::wanted : Seen::other;
+                     }));
+  if (!page) return no_memory(id);
+  return format::decode_node(run->payload);
+}
+
+Result<std::optional<Location>> Reader::locate(const MemoryId& id) const {
+  std::optional<Entry> entry;
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+                       MENTEDB_TRY_ASSIGN(entry, pool_.read_entry(at));
+                       if (!entry) return Seen::damaged;
+                       return format::is_memory(entry->type) && entry->id == id.bytes ? Seen::wanted : Seen::other;
+                     }));
+  if (!page) return std::nullopt;
+  return Location{.page = *page, .entry = *entry};
+}
+
+// ---- by page
+
+Reader::Look Reader::look_at_page(std::uint64_t page, std::uint64_t& bytes_read) const {
+  const auto none = [page] { return base::failf(ErrorCode::not_found, "no run starts at page {}", page); };
+  if (!pool_.contains(page)) return {.page = none()};
+  const auto entry = pool_.read_entry(page);
+  if (!entry) return {.page = std::unexpected(entry.error())};
+  if (*entry && !format::is_head((*entry)->type)) return {.page = none()};
+  ReadBuffer buffer;
+  const auto copy = pool_.read_run(page, buffer.get());
+  if (!copy) return {.page = std::unexpected(copy.error())};
+  bytes_read += buffer.get().size_bytes();
+  const auto& run = *copy;
+  // The entry says that a run starts here; an image that is older than its entry is stale.
+  if (!*entry || !run || run->header.lsn < (*entry)->lsn || run->header.type == format::RunType::free ||
+      run->header.run_pages != (*entry)->run_pages) {
+    return {.settled = false, .page = damaged(page)};
+  }
+  return {.page =
+              Page{.header = {.id = PageId{page},
+                              .lsn = Lsn{run->header.lsn},
+                              .type = run->header.type == format::RunType::memory ? PageType::memory : PageType::raw,
+                              .page_count = run->header.run_pages,
+                              .data_bytes = run->header.payload_bytes},
+                   .data = {run->payload.begin(), run->payload.end()}}};
+}
+
+Result<Page> Reader::read_page(PageId page) const {
+  std::uint64_t bytes_read = 0;
+  for (int spin = 0; spin < kSpins && bytes_read <= kMaxBytesRead; ++spin) {
+    Look look = look_at_page(page.value, bytes_read);
+    if (look.settled) return std::move(look.page);
+  }
+  return repair_page(page.value);
+}
+
+Result<MemoryNode> Reader::load(PageId page) const {
+  MENTEDB_TRY_ASSIGN(const Page copy, read_page(page));
+  if (copy.header.type != PageType::memory) {
+    return base::failf(ErrorCode::invalid_argument, "page {} holds no memory; use read_page", page.value);
+  }
+  return format::decode_node(copy.data);
+}
+
+// ---- repair
+
+// The exception of I5: a writer died or stopped in the middle of this page, or the page is damaged. The lock alone
+// completes the operations of a dead writer. When that does not help, the log is replayed from the checkpoint.
+Result<Page> Reader::repair_page(std::uint64_t page) const {
+  if (!door_.may_repair()) return door_.refuse(fmt::format("page {}", page));
+  std::uint64_t bytes_read = 0;
+  {
+    MENTEDB_TRY_ASSIGN(Writer writer, door_.lock());
+    if (!look_at_page(page, bytes_read).settled) MENTEDB_TRY(writer.redo_log());
+  }
+  return std::move(look_at_page(page, bytes_read).page);
+}
+
+Result<void> Reader::repair() const {
+  if (!door_.may_repair()) return door_.refuse("the id index");
+  MENTEDB_TRY(door_.lock_and_redo());
+  return {};
+}
+
+// ---- all of it
+
+// Visits every entry with an LSN above `since`, and again those that were written meanwhile, until nothing was:
+// `visit(page, entry, committed)`, with the committed LSN at the beginning of the pass.
+// Returns the last committed LSN. Everything up to it was visited, unless a commit under way has overwritten it.
+template <class Visit>
+Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
+  constexpr int kPasses = 8;
+  const std::uint64_t everything = since;
+  std::vector<std::uint64_t> damaged_pages;
+  std::optional<Writer> writer;  // while it is there, nothing changes
+  for (int pass = 0;; ++pass) {
+    if (!writer && (pass == kPasses || !damaged_pages.empty())) {
+      const bool redo = !damaged_pages.empty() && door_.may_repair();  // the log may still have what the directory lost
+      MENTEDB_TRY_ASSIGN(writer, redo ? door_.lock_and_redo() : door_.lock());
+      if (!damaged_pages.empty()) since = everything;
+    }
+    damaged_pages.clear();
+    const std::uint64_t committed = state_.committed_lsn();
+    MENTEDB_TRY(pass_over_directory(
+        pool_, state_, since, since != everything,
+        [&](std::uint64_t page, const Entry& entry) { visit(page, entry, committed); },
+        [&](std::uint64_t page) { damaged_pages.push_back(page); }));
+    if (!damaged_pages.empty() && !writer) continue;
+    since = committed;
+    if (writer || state_.committed_lsn() == committed) break;
+  }
+  if (!damaged_pages.empty()) {
+    return base::failf(ErrorCode::corruption,
+                       "the directory entry of page {} is damaged ({} in all) and the log has no copy; run mentedb "
+                       "verify, then mentedb salvage",
+                       damaged_pages.front(), damaged_pages.size());
+  }
+  return since;
+}
+
+Result<std::vector<std::pair<MemoryId, PageId>>> Reader::scan() const {
+  LiveSet live;
+  MENTEDB_TRY(passes(
+      0, [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) { live.take(page, entry, committed); }));
+  // A commit under way counts as soon as its id leads to the new place.
+  for (const MemoryId& id : live.pending()) {
+    MENTEDB_TRY_ASSIGN(const auto now, locate(id));
+    live.places()[id] = {.page = now ? now->page : 0, .lsn = now ? now->entry.lsn : 0};
+  }
+  std::vector<std::pair<MemoryId, PageId>> result;
+  result.reserve(live.places().size());
+  for (const auto& [id, place] : live.places()) {
+    if (place.page != 0) result.emplace_back(id, PageId{place.page});
+  }
+  std::ranges::sort(result, {}, [](const auto& item) { return item.second; });
+  return result;
+}
+
+// ---- changes
+
+namespace {
+
+Change change_of(std::uint64_t page, const Entry& entry) {
+  const bool live = format::is_memory(entry.type);
+  return {.id = MemoryId{entry.id},
+          .kind = !live                                    ? ChangeKind::deleted
+                  : entry.type == EntryType::memory_stored ? ChangeKind::stored
+                                                           : ChangeKind::updated,
+          .page = PageId{live ? page : 0},
+          .lsn = Lsn{entry.lsn}};
+}
+
+}  // namespace
+
+Result<Changes> Reader::changes_since(Lsn since) const {
+  if (const std::uint64_t committed = state_.committed_lsn(); since.value > committed) {
+    return base::failf(ErrorCode::resync_required,
+                       "the store is at LSN {}, before the cursor {}: it was restored; read everything again",
+                       committed, since.value);
+  }
+  std::unordered_map<MemoryId, Change> newest;
+  std::unordered_map<MemoryId, std::uint64_t> overwritten;
+  const auto visit = [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) {
+    const MemoryId id{entry.id};
+    if (entry.lsn > committed) {
+      if (entry.type == EntryType::moved || entry.type == EntryType::deleted) overwritten[id] = entry.lsn;
+    } else if (format::is_memory(entry.type) || entry.type == EntryType::deleted) {
+      Change& change = newest[id];
+      if (change.lsn.value <= entry.lsn) change = change_of(page, entry);
+    }
+  };
+  MENTEDB_TRY_ASSIGN(const std::uint64_t cursor, passes(since.value, visit));
+  // A change that a commit under way has overwritten may have been acknowledged: the commit's record stands for both.
+  for (const auto& [id, lsn] : overwritten) {
+    if (lsn <= cursor) continue;  // that commit is done, and a later pass saw it
+    MENTEDB_TRY_ASSIGN(const auto now, locate(id));
+    newest[id] = now ? change_of(now->page, now->entry)
+                     : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};
+  }
+  // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
+  if (since.value < state_.reuse_horizon()) {
+    return base::failf(ErrorCode::resync_required,
+                       "deletions after LSN {} are no longer on record; read everything again", since.value);
+  }
+  Changes changes{.changes = {}, .cursor = Lsn{cursor}};
+  changes.changes.reserve(newest.size());
+  for (const auto& [id, change] : newest) changes.changes.push_back(change);
+  std::ranges::sort(changes.changes, {}, &Change::lsn);
+  return changes;
+}
+
+}  // namespace mentedb::store

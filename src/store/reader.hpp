@@ -1,0 +1,74 @@
+// The lock-free reader. It has const parts only: it copies, verifies the copy, looks again, and tries again (I5). A
+// warm read takes no lock and makes no system call. Only bytes that keep failing send the reader to the repair door.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <mentedb/error.hpp>
+#include <mentedb/ids.hpp>
+#include <mentedb/memory_node.hpp>
+#include <mentedb/page.hpp>
+#include <mentedb/report.hpp>
+
+#include "base/bytes.hpp"
+#include "format/page_format.hpp"
+#include "index/id_index.hpp"
+#include "pages/buffer_pool.hpp"
+#include "shared/shared_state.hpp"
+#include "store/repair_door.hpp"
+
+namespace mentedb::store {
+
+/// Where an id lives.
+struct Location {
+  std::uint64_t page = 0;
+  format::Entry entry;
+};
+
+class Reader {
+ public:
+  /// References outlive the reader.
+  Reader(const pages::BufferPool& pool, const shared::SharedState& state, const index::IdIndex& index, RepairDoor door)
+      : pool_(pool), state_(state), index_(index), door_(door) {}
+
+  /// @errors `not_found`, `corruption`, `busy` (the memory changes all the time)
+  Result<MemoryNode> load(const MemoryId& id) const;
+  /// @errors `not_found`, `invalid_argument` (no memory), `corruption`, `busy` (read-only, and half written)
+  Result<MemoryNode> load(PageId page) const;
+  Result<Page> read_page(PageId page) const;
+  /// Nothing when no live memory has the id. @errors as `load`
+  Result<std::optional<Location>> locate(const MemoryId& id) const;
+  /// Every live memory, in page order.
+  Result<std::vector<std::pair<MemoryId, PageId>>> scan() const;
+  /// See StorageEngine::changes_since.
+  Result<Changes> changes_since(Lsn since) const;
+
+  /// Brings what the log holds into pages that are damaged.
+  Result<void> repair() const;
+  bool may_repair() const { return door_.may_repair(); }
+
+ private:
+  enum class Seen { wanted, other, damaged };
+  /// A look at a page. `settled` false: what the look saw may be a write under way.
+  struct Look {
+    bool settled = true;
+    Result<Page> page;
+  };
+
+  template <class LookAtPage>
+  Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, LookAtPage&& look) const;
+  Look look_at_page(std::uint64_t page, std::uint64_t& bytes_read) const;
+  Result<Page> repair_page(std::uint64_t page) const;
+  template <class Visit>
+  Result<std::uint64_t> passes(std::uint64_t since, Visit&& visit) const;
+
+  const pages::BufferPool& pool_;
+  const shared::SharedState& state_;
+  const index::IdIndex& index_;
+  RepairDoor door_;
+};
+
+}  // namespace mentedb::store

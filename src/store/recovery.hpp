@@ -1,0 +1,40 @@
+// Recovery: the one routine for open(), for the takeover from a dead writer, for a reader's repair, for recover() and
+// for the checkpoint after a failed sync (R7). A function of the log, the pages and the id index. It always starts at
+// the checkpoint, may be killed anywhere and run again (I9), and runs while readers and other processes are alive.
+#pragma once
+
+#include <cstdint>
+
+#include <mentedb/error.hpp>
+
+#include "index/id_index.hpp"
+#include "pages/buffer_pool.hpp"
+#include "shared/shared_state.hpp"
+#include "store/apply.hpp"
+#include "store/files.hpp"
+#include "store/poison.hpp"
+#include "wal/log.hpp"
+
+namespace mentedb::store {
+
+/// What recovery works on. Only a lock holder has all of these.
+struct RecoveryParts {
+  StoreFiles& files;
+  const pages::BufferPool& pool;
+  shared::SharedState& state;
+  index::IdIndex& index;
+  Applier& applier;
+  Poison& poison;
+};
+
+struct Recovered {
+  wal::Tail tail;            ///< where the next batch goes
+  format::LogHeader header;  ///< of the epoch
+  std::uint64_t reapplied;   ///< logged operations that were not in their pages; RedoMode::check leaves them so
+};
+
+/// `mode` repair becomes rewrite while `sync pending` is set (R7).
+/// @errors `corruption`, `io_error`, `no_space`, ...; it may be called again after any of them
+Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode);
+
+}  // namespace mentedb::store

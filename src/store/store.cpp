@@ -1,0 +1,182 @@
+#include "store/store.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace mentedb::store {
+
+namespace {
+
+constexpr std::uint64_t kMinWalLimit = 64 * 1024;
+constexpr std::uint64_t kMaxWalLimit = std::uint64_t{4} << 30;
+
+Result<void> check_options(const Options& options) {
+  if (options.page_size_bytes != 0 && !format::is_valid_page_bytes(options.page_size_bytes)) {
+    return base::failf(ErrorCode::invalid_argument, "page_size_bytes is {}; it is a power of two from {} to {}, or 0",
+                       options.page_size_bytes, format::kMinPageBytes, format::kMaxPageBytes);
+  }
+  if (options.wal_limit_bytes < kMinWalLimit || options.wal_limit_bytes > kMaxWalLimit) {
+    return base::failf(ErrorCode::invalid_argument, "wal_limit_bytes is {}; it is from {} to {}",
+                       options.wal_limit_bytes, kMinWalLimit, kMaxWalLimit);
+  }
+  if (options.lock_timeout.count() < 0) return base::fail(ErrorCode::invalid_argument, "lock_timeout is negative");
+  return {};
+}
+
+Result<std::unique_ptr<vfs::Mapping>> map_shared_state(const StoreFiles& files) {
+  vfs::File& file = files.pages_file();
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file.size_bytes());
+  if (size < format::kFirstRegionOffset) {
+    return base::failf(ErrorCode::corruption, "{} is cut short at {} bytes; restore a backup", file.path(), size);
+  }
+  MENTEDB_TRY_ASSIGN(auto mapping, file.map(format::kSharedStateOffset, base::kBlockBytes, !files.options().read_only));
+  MENTEDB_TRY(mapping->populate(0, base::kBlockBytes));
+  return mapping;
+}
+
+index::Identity identity_of(const StoreFiles& files) {
+  return {.store_id = files.superblock().store_id,
+          .incarnation = files.superblock().incarnation,
+          .boot_id = files.vfs().boot_id(),
+          .pages = files.pages_id()};
+}
+
+format::Geometry geometry_of(const StoreFiles& files) { return format::Geometry(files.superblock().page_bytes); }
+
+}  // namespace
+
+Store::Store(StoreFiles files, std::unique_ptr<StoreLock> lock, std::unique_ptr<vfs::Mapping> state)
+    : files_(std::move(files)),
+      lock_(std::move(lock)),
+      state_(std::move(state), files_.superblock().seed),
+      pool_(files_.pages_file(), state_, geometry_of(files_), files_.superblock().seed),
+      index_(files_.directory(), state_, pool_, identity_of(files_), !files_.options().read_only),
+      reader_(pool_, state_, index_, RepairDoor(*this)),
+      page_file_(files_.pages_file(), state_, geometry_of(files_), files_.superblock().seed),
+      allocator_(pool_, page_file_, state_),
+      applier_(pool_, page_file_, state_, index_),
+      poison_(state_) {}
+
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options,
+                                           IfAbsent if_absent) {
+  MENTEDB_TRY(check_options(options));
+  // A store that is replaced while it is being opened is opened again; more than a few times is no accident.
+  constexpr int kAttempts = 4;
+  for (int attempt = 1;; ++attempt) {
+    auto opened = open_once(vfs, path, options, if_absent);
+    if (opened) return std::move(*opened);
+    if (attempt == kAttempts || opened.error().replaced == FilesReplaced::no)
+      return std::unexpected(std::move(opened).error());
+  }
+}
+
+Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::filesystem::path& path,
+                                                 const Options& options, IfAbsent if_absent) {
+  StoreFiles files(vfs, path, options, if_absent);
+  MENTEDB_TRY(files.open_log());
+  auto lock = std::make_unique<StoreLock>(vfs, files.log_file());
+  MENTEDB_TRY_ASSIGN(StoreLock::Hold hold, lock->acquire(options.lock_timeout));
+  MENTEDB_TRY(files.open_pages());
+  MENTEDB_TRY(files.check_unchanged());  // R11
+  MENTEDB_TRY_ASSIGN(auto state, map_shared_state(files));
+  std::unique_ptr<Store> store(new Store(std::move(files), std::move(lock), std::move(state)));
+  Writer writer(*store, std::move(hold));
+  if (!options.single_process) MENTEDB_TRY(store->self_test());
+  MENTEDB_TRY(store->recover_at_open(writer));
+  store->poison_.cleared_by_open();
+  store->lock_->use_state(options.read_only ? nullptr : &store->state_);
+  return store;
+}
+
+// R3: from the checkpoint, whatever the cached tail says. Only an engine that is open already may start at the tail.
+Result<void> Store::recover_at_open(Writer& writer) {
+  const bool read_only = options().read_only;
+  MENTEDB_TRY_ASSIGN(const std::uint64_t missing,
+                     writer.recover_from_log(read_only ? RedoMode::check : RedoMode::repair));
+  if (!read_only) return {};
+  if (missing > 0) {
+    return base::failf(ErrorCode::busy,
+                       "{} operations of {} are not in their pages yet; run: mentedb recover --dir '{}'", missing,
+                       files_.log_file().path(), files_.path().string());
+  }
+  const auto& counters = writer.tail().counters;
+  return index_.ensure_usable(counters.page_count, counters.memory_count);
+}
+
+RecoveryParts Store::recovery_parts() {
+  return {.files = files_, .pool = pool_, .state = state_, .index = index_, .applier = applier_, .poison = poison_};
+}
+
+// Does this file system do what the protocol stands on? Two descriptors must exclude each other, and a write must be
+// seen through a mapping at once.
+Result<void> Store::self_test() {
+  const std::string& log_path = files_.log_file().path();
+  MENTEDB_TRY_ASSIGN(const auto other, files_.directory().open(kLogName, vfs::OpenMode::read_only, false));
+  MENTEDB_TRY_ASSIGN(const bool taken_twice, other->try_lock());
+  if (taken_twice) {
+    other->unlock();
+    return base::failf(
+        ErrorCode::unsupported_filesystem,
+        "two descriptors of {} can be locked at once on this file system; use a local directory, or set single_process",
+        log_path);
+  }
+  if (options().read_only) return {};
+  vfs::File& pages_file = files_.pages_file();
+  std::uint64_t word = 0;
+  vfs().random_bytes(std::as_writable_bytes(std::span(&word, 1)));
+  MENTEDB_TRY(pages_file.write_at(shared::SharedState::self_test_offset(), std::as_bytes(std::span(&word, 1))));
+  if (state_.self_test_word() == word) return {};
+  return base::failf(ErrorCode::unsupported_filesystem,
+                     "a write to {} is not seen through a mapping of it on this file system; use a local directory, or "
+                     "set single_process",
+                     pages_file.path());
+}
+
+Result<Stats> Store::stats() {
+  wal::Tail tail;
+  if (const auto cached = state_.cached_tail()) {
+    tail = *cached;
+  } else {
+    // A commit is under way, or a writer died: the lock tells.
+    MENTEDB_TRY_ASSIGN(const Writer locked, writer());
+    tail = locked.tail();
+  }
+  MENTEDB_TRY_ASSIGN(const std::uint64_t pages_bytes, files_.pages_file().size_bytes());
+  MENTEDB_TRY_ASSIGN(const std::uint64_t log_bytes, files_.log_file().size_bytes());
+  const auto residency = pool_.residency();
+  return Stats{.page_size_bytes = files_.superblock().page_bytes,
+               .page_count = tail.counters.page_count,
+               .used_pages = tail.counters.used_pages,
+               .free_pages = tail.counters.page_count - tail.counters.used_pages,
+               .memory_count = tail.counters.memory_count,
+               .pages_file_bytes = pages_bytes,
+               .log_file_bytes = log_bytes,
+               .log_used_bytes = tail.offset - format::kLogStart,
+               .wal_limit_bytes = options().wal_limit_bytes,
+               .epoch = tail.epoch,
+               .committed_lsn = Lsn{tail.next_lsn - 1},
+               .index_number = state_.index_number(),
+               .index_buckets = index_.bucket_count(),
+               .index_buckets_used = index_.used(),
+               .checkpoints = checkpoints_,
+               .redo_operations = reapplied_,
+               .commits = commits_,
+               .mapped_bytes = residency.mapped_bytes,
+               .resident_bytes = residency.resident_bytes,
+               .access_warnings = files_.directory().access_warnings(file_names(state_.index_number()))};
+}
+
+// A checkpoint waits for every dirty page; those that were written back before cost nothing then.
+void Store::start_write_back_early(const wal::Tail& tail) {
+  constexpr std::uint64_t kSteps = 8;  // of the log's limit, in every epoch
+  const std::uint64_t filled = (tail.offset - format::kLogStart) * kSteps / options().wal_limit_bytes;
+  const std::uint64_t reached = tail.epoch * kSteps + std::min(filled, kSteps - 1);
+  std::uint64_t started = write_back_mark_.load();
+  if (reached > started && write_back_mark_.compare_exchange_strong(started, reached)) start_write_back();
+}
+
+}  // namespace mentedb::store

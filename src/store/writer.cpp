@@ -1,0 +1,249 @@
+#include "store/writer.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "shared/pending_sync.hpp"
+#include "store/recovery.hpp"
+#include "store/store.hpp"
+
+namespace mentedb::store {
+
+// ---- taking the lock
+
+Outcome<Writer> Writer::acquire(Store& store, std::chrono::milliseconds timeout) {
+  MENTEDB_TRY_ASSIGN(StoreLock::Hold hold, store.lock_->acquire(timeout));
+  Writer writer(store, std::move(hold));
+  MENTEDB_TRY(store.files_.check_unchanged());  // R11
+  MENTEDB_TRY(store.poison_.check(store.files_.log_file().path()));
+  const bool may_write = !store.options().read_only;
+  if (may_write) MENTEDB_TRY(store.state_.make_writable());
+  MENTEDB_TRY(writer.find_tail());  // R5
+  // A lock holder looks ids up, and must not have to wait for the lock then.
+  const auto& counters = writer.tail_.counters;
+  if (may_write) MENTEDB_TRY(store.index_.ensure_usable(counters.page_count, counters.memory_count));
+  return writer;
+}
+
+// R5: a valid cached tail says that the last holder finished. The log's header tells the epoch's seed; it is read once
+// an epoch.
+Result<void> Writer::find_tail() {
+  Store& store = *store_;
+  // A tail older than one that this engine has seen comes from a page of the shared state that the kernel lost and read
+  // again. A tail with more pages than the file has is made up (I10): this engine would write as many.
+  const auto cached = store.state_.cached_tail();
+  if (cached && cached->next_lsn >= store.highest_next_lsn_ &&
+      cached->counters.page_count <= store.pool_.page_count()) {
+    bool known = cached->epoch == store.header_.epoch;
+    if (!known) {
+      MENTEDB_TRY_ASSIGN(const auto headers, store.files_.log().read_headers());
+      const format::LogHeader* const newest = headers.newest();
+      known = newest != nullptr && newest->epoch == cached->epoch;
+      if (known) store.header_ = *newest;
+    }
+    if (known) {
+      tail_ = *cached;
+      store.highest_next_lsn_ = std::max(store.highest_next_lsn_, tail_.next_lsn);
+      return {};
+    }
+  }
+  // An engine that may not write cannot make the cached tail valid: no process has written to a fresh backup, or the
+  // last writer died. For such an engine it counts whether the pages have everything.
+  const bool read_only = store.options().read_only;
+  MENTEDB_TRY_ASSIGN(const std::uint64_t missing, recover_from_log(read_only ? RedoMode::check : RedoMode::repair));
+  if (!read_only || missing == 0) return {};
+  return base::failf(ErrorCode::busy,
+                     "{} has operations that are not in their pages yet; run: mentedb recover --dir '{}'",
+                     store.files_.log_file().path(), store.files_.path().string());
+}
+
+Result<std::uint64_t> Writer::recover_from_log(RedoMode mode) {
+  Store& store = *store_;
+  MENTEDB_TRY_ASSIGN(const Recovered recovered, store::recover(store.recovery_parts(), mode));
+  tail_ = recovered.tail;
+  store.header_ = recovered.header;
+  // For an engine that may not write, too: an older cached tail that a power cut left behind is not its tail.
+  store.highest_next_lsn_ = std::max(store.highest_next_lsn_, tail_.next_lsn);
+  if (mode != RedoMode::check) store.reapplied_ += recovered.reapplied;
+  return recovered.reapplied;
+}
+
+Result<void> Writer::refuse_if_read_only(std::string_view purpose) const {
+  if (!store_->options().read_only) return {};
+  return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without {}",
+                     store_->files_.path().string(), purpose);
+}
+
+// ---- the life of a write (docs/architecture.md). Nothing is acknowledged before the log is durable (I1), and nothing
+// is shown before that (I3).
+
+Batch Writer::begin() const { return Batch(store_->reader_, store_->pool_, store_->allocator_, tail_); }
+
+namespace {
+
+class BatchPayloads final : public PayloadSource {
+ public:
+  explicit BatchPayloads(std::span<const format::Operation> operations) : operations_(operations) {}
+  Result<std::span<const std::byte>> payload(std::size_t operation) override { return operations_[operation].payload; }
+
+ private:
+  std::span<const format::Operation> operations_;
+};
+
+}  // namespace
+
+Outcome<void> Writer::commit(Batch& batch) {
+  if (batch.empty()) return {};
+  MENTEDB_TRY(refuse_if_read_only("to write"));
+  Store& store = *store_;
+
+  // 1. Everything that can fail for want of space or memory. From the append on nothing allocates (R10).
+  MENTEDB_TRY(make_log_room(batch.padded_bytes()));
+  const auto operations = batch.operations(tail_.next_lsn);
+  const ApplyPlan plan(operations, batch.overlapping());
+  store.page_file_.prepare(plan.max_run_pages());
+  MENTEDB_TRY(store.index_.reserve(batch.new_ids(), tail_.counters.page_count, batch.counters().memory_count));
+  MENTEDB_TRY(store.index_.make_writable(batch.changed_ids()));
+  const auto image = batch.seal(tail_, store.header_.seed);
+  const auto header = base::read_struct<format::BatchHeader>(image);
+  // A reader of the log would not believe such counters, so the batch is not acknowledged: a damaged directory led the
+  // batch astray.
+  if (!format::parse_batch_header(image, tail_.offset)) {
+    return base::failf(ErrorCode::corruption,
+                       "the counters of {} make no sense; run mentedb verify, then mentedb salvage",
+                       store.files_.path().string());
+  }
+  const wal::Tail next{.epoch = tail_.epoch,
+                       .offset = tail_.offset + image.size(),
+                       .next_lsn = tail_.next_lsn + operations.size(),
+                       .previous_checksum = header.checksum,
+                       .counters = batch.counters()};
+  MENTEDB_ASSERT(next.offset % base::kBlockBytes == 0 && next.next_lsn > tail_.next_lsn);
+  if (auto durable = store.files_.log().ensure_header_durable(store.header_); !durable)  // R1
+    return store.poison_.poison(std::move(durable).error());
+
+  // 2. The log. Durable from here on (I1).
+  MENTEDB_TRY(append_to_log(image));
+
+  // 3. Pages, id index, shared state. Visible from here on (I4). R10: a failure is tried once more.
+  auto visible = make_visible(plan, operations, next, Attempt::first);
+  if (!visible) visible = make_visible(plan, operations, next, Attempt::second);
+  if (!visible) {
+    Error error = std::move(visible).error();
+    error.code = ErrorCode::io_error;
+    error.message = fmt::format(
+        "durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
+    return std::unexpected(std::move(error));
+  }
+  tail_ = next;
+  ++store.commits_;
+
+  // 4. R11: a write that went into files that were replaced is not acknowledged.
+  return store.files_.check_unchanged(FilesReplaced::after_commit);
+}
+
+// Makes the batch fit: a checkpoint when it would pass this engine's limit, a longer file when it still does not.
+Result<void> Writer::make_log_room(std::uint64_t padded_bytes) {
+  Store& store = *store_;
+  wal::Log& log = store.files_.log();
+  const std::uint64_t limit = format::kLogStart + store.options().wal_limit_bytes;
+  if (tail_.offset + padded_bytes > limit && tail_.offset > format::kLogStart) MENTEDB_TRY(checkpoint());
+  const std::uint64_t needed = tail_.offset + padded_bytes;
+  if (needed <= log.known_capacity_bytes()) return {};
+  MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log.capacity_bytes());
+  if (needed <= capacity) return {};
+  MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(store.state_));
+  MENTEDB_TRY(log.grow(std::max(needed, std::min(2 * capacity, limit))));
+  return pending.succeeded();
+}
+
+Result<void> Writer::append_to_log(std::span<const std::byte> padded) {
+  Store& store = *store_;
+  wal::Log& log = store.files_.log();
+  store.state_.invalidate_cached_tail();  // R5: the holder that comes after a dead writer has to look
+  auto appended = log.append(tail_.offset, padded);
+  if (appended) return {};
+  // A full disk (copy-on-write file systems need space to overwrite) leaves a torn end at worst, and `no_space`
+  // promises that nothing changed. Any other error leaves unknown bytes on the device.
+  if (appended.error().code == ErrorCode::no_space && log.erase_unwritten(tail_.offset)) {
+    return std::unexpected(std::move(appended).error());
+  }
+  return store.poison_.poison(std::move(appended).error());
+}
+
+Result<void> Writer::make_visible(const ApplyPlan& plan, std::span<const format::Operation> operations,
+                                  const wal::Tail& next, Attempt attempt) {
+  Store& store = *store_;
+  MENTEDB_TRY(store.state_.make_writable());
+  // Not before the batch is durable: a batch that is given up would have to take pages away from readers again.
+  store.state_.publish_page_count(next.counters.page_count);
+  store.state_.raise_reuse_horizon(next.counters.reuse_horizon);
+  if (attempt == Attempt::first) {
+    MENTEDB_TRY(store.applier_.write(plan, operations));
+  } else {
+    BatchPayloads payloads(operations);
+    MENTEDB_TRY(store.applier_.redo(plan, operations, payloads, RedoMode::repair));
+  }
+  return store.state_.publish(next);
+}
+
+// ---- checkpoint and recovery
+
+// R7: while `sync pending` is set, a sync of the store's files failed or was cut short, and the kernel may have dropped
+// dirty pages that a later sync would not report. The log still has them all.
+Result<void> Writer::sync_pages() {
+  Store& store = *store_;
+  if (store.state_.sync_pending()) MENTEDB_TRY(recover_from_log(RedoMode::rewrite));
+  MENTEDB_TRY(store.page_file_.sync_after_rewrite());
+  // The id index has to be as durable as the log that could rebuild it. A table that cannot be synced is replaced.
+  if (store.index_.sync()) return {};
+  MENTEDB_TRY(store.index_.rebuild(tail_.counters.page_count, tail_.counters.memory_count));
+  // The index number, too: else the replaced table may be taken for the current one, and the log is gone.
+  return store.page_file_.sync_after_rewrite();
+}
+
+Result<void> Writer::checkpoint() {
+  MENTEDB_TRY(refuse_if_read_only("for a checkpoint"));
+  Store& store = *store_;
+  wal::Log& log = store.files_.log();
+  if (tail_.offset == format::kLogStart && !store.state_.sync_pending()) return {};
+  MENTEDB_TRY(sync_pages());  // upholds I7: only then may the log be overwritten
+  if (tail_.offset == format::kLogStart) return {};
+  // The header copy that stays valid should the next one be torn has to be on the disk (R1).
+  if (auto durable = log.ensure_header_durable(store.header_); !durable)
+    return store.poison_.poison(std::move(durable).error());
+  format::LogHeader next = store.header_;
+  next.epoch = store.header_.epoch + 1;
+  next.start_lsn = tail_.next_lsn;  // upholds I8
+  next.counters = tail_.counters;
+  store.vfs().random_bytes(std::as_writable_bytes(std::span(&next.seed, 1)));
+  store.state_.invalidate_cached_tail();
+  if (auto reset = log.reset(next); !reset) return store.poison_.poison(std::move(reset).error());
+  MENTEDB_TRY_ASSIGN(const auto headers, log.read_headers());
+  if (headers.newest() == nullptr || headers.newest()->epoch != next.epoch) {
+    return store.poison_.poison(
+        Error{ErrorCode::io_error, 0, fmt::format("{} does not read back what was written", log.path())});
+  }
+  store.header_ = *headers.newest();
+  tail_ = wal::start_of_epoch(store.header_);
+  MENTEDB_TRY(store.state_.publish(tail_));
+  ++store.checkpoints_;
+  return {};
+}
+
+Result<void> Writer::redo_log() {
+  MENTEDB_TRY(recover_from_log(RedoMode::repair));
+  return {};
+}
+
+Result<void> Writer::recover() {
+  MENTEDB_TRY(refuse_if_read_only("to recover"));
+  MENTEDB_TRY(redo_log());
+  return store_->index_.rebuild(tail_.counters.page_count, tail_.counters.memory_count);
+}
+
+}  // namespace mentedb::store
