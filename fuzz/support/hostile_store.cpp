@@ -16,7 +16,7 @@
 namespace mentedb::fuzz {
 namespace {
 
-using testing::SimDisk;
+using test::SimDisk;
 
 const std::string kPages = "/store/pages.db";
 const std::string kLog = "/store/wal.log";
@@ -25,9 +25,9 @@ void must_hold(bool condition) { FUZZ_REQUIRE(condition); }
 
 void fill(StorageEngine& engine) {
   for (std::uint64_t number = 0; number < HostileStore::kMemories; ++number)
-    must_hold(engine.store_memory(testing::make_memory(number, 1, number == 5 ? 4'000 : 60)).has_value());
-  must_hold(engine.store_memory(testing::make_memory(2, 2)).has_value());
-  must_hold(engine.delete_memory(testing::memory_id(3)).has_value());
+    must_hold(engine.store_memory(test::make_memory(number, 1, number == 5 ? 4'000 : 60)).has_value());
+  must_hold(engine.store_memory(test::make_memory(2, 2)).has_value());
+  must_hold(engine.delete_memory(test::memory_id(3)).has_value());
   const auto raw = engine.allocate_page(2'000);
   must_hold(raw.has_value());
   must_hold(engine.write_page(*raw, std::vector<std::byte>(1'500, std::byte{7})).has_value());
@@ -35,7 +35,7 @@ void fill(StorageEngine& engine) {
 
 std::unique_ptr<SimDisk> make(std::uint64_t shape) {
   auto disk = std::make_unique<SimDisk>();
-  testing::SimVfs vfs(*disk);
+  test::SimVfs vfs(*disk);
   Options options;
   options.wal_limit_bytes = 64 * 1024;
   options.page_size_bytes = shape == 3 ? 512 : 1'024;
@@ -46,9 +46,9 @@ std::unique_ptr<SimDisk> make(std::uint64_t shape) {
   must_hold(engine->checkpoint().has_value());
   if (shape != 1) {
     const auto pages = disk->content(kPages);
-    must_hold(engine->store_memory(testing::make_memory(4, 2, 3'000)).has_value());
-    must_hold(engine->delete_memory(testing::memory_id(6)).has_value());
-    std::vector<MemoryNode> nodes{testing::make_memory(3, 3), testing::make_memory(7, 2, 500)};
+    must_hold(engine->store_memory(test::make_memory(4, 2, 3'000)).has_value());
+    must_hold(engine->delete_memory(test::memory_id(6)).has_value());
+    std::vector<MemoryNode> nodes{test::make_memory(3, 3), test::make_memory(7, 2, 500)};
     must_hold(engine->store_memories(nodes).has_value());
     if (shape == 2) {  // what a power cut may leave: the log has it, the pages do not
       engine.reset();
@@ -268,7 +268,7 @@ void HostileStore::edit_log(Input& input) {
       operation.type = static_cast<format::OperationType>(1 + input.byte() % 5);
       operation.page = pick_page(input);
       operation.run_pages = 1U + input.byte() % 8;
-      operation.memory_id = testing::memory_id(input.byte() % (kMemories + 4)).bytes;
+      operation.memory_id = test::memory_id(input.byte() % (kMemories + 4)).bytes;
       const auto payload = input.flag() ? input.bytes(input.byte()) : std::span<const std::byte>();
       operation.payload_bytes = static_cast<std::uint32_t>(payload.size());
       const auto raw = base::bytes_of(operation);
@@ -315,7 +315,7 @@ void HostileStore::edit_entry(Input& input) {
   entry.run_pages = (shape & 0x80) != 0           ? static_cast<std::uint32_t>(input.number())
                     : format::is_free(entry.type) ? 0U
                                                   : 1U + input.byte() % 8;
-  if (input.flag()) entry.id = testing::memory_id(input.byte() % (kMemories + 4)).bytes;
+  if (input.flag()) entry.id = test::memory_id(input.byte() % (kMemories + 4)).bytes;
   std::array<std::byte, format::kEntryBytes> bytes{};
   format::encode_entry(entry, page, superblock_.seed, bytes);
   write(kPages, geometry_.entry_offset(page), bytes);
@@ -357,8 +357,7 @@ void HostileStore::edit_index(Input& input) {
     write(path, 0, block);
     return;
   }
-  const format::IdHash hash =
-      format::hash_id(testing::memory_id(input.byte() % (kMemories + 4)).bytes, superblock_.seed);
+  const format::IdHash hash = format::hash_id(test::memory_id(input.byte() % (kMemories + 4)).bytes, superblock_.seed);
   const std::uint64_t position = (hash.start + input.byte() % 3) % format::kMinIndexBuckets;
   std::uint64_t slot = input.flag() ? format::make_bucket(hash.fingerprint, pick_page(input)) : input.number();
   if (input.byte() % 8 == 0) slot = format::kEmptyBucket;

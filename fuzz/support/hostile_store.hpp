@@ -23,7 +23,7 @@ class HostileStore {
   /// in the pages; with pages of 512 bytes.
   explicit HostileStore(std::uint64_t shape);
 
-  testing::SimDisk& disk() { return *disk_; }
+  test::SimDisk& disk() { return *disk_; }
   /// True when an edit forged a checksum: then wrong content is nobody's fault.
   bool forged() const { return forged_; }
 
@@ -55,7 +55,7 @@ class HostileStore {
   std::uint64_t size_of(const std::string& path) const;
   std::string index_path() const;
 
-  std::unique_ptr<testing::SimDisk> disk_;
+  std::unique_ptr<test::SimDisk> disk_;
   format::Superblock superblock_{};
   format::Geometry geometry_;
   bool forged_ = false;

@@ -19,8 +19,8 @@ namespace {
 
 using namespace mentedb;
 using fuzz::HostileStore;
-using testing::make_memory;
-using testing::memory_id;
+using test::make_memory;
+using test::memory_id;
 
 constexpr const char* kPath = "/store";
 constexpr std::chrono::milliseconds kAtOnce{0};
@@ -168,7 +168,7 @@ class Session {
 
   fuzz::Input& input_;
   HostileStore store_;
-  testing::SimVfs vfs_;
+  test::SimVfs vfs_;
   Options options_;
 };
 

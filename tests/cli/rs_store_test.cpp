@@ -9,6 +9,7 @@
 
 #include "rs_store/store.hpp"
 #include "rs_store_builder.hpp"
+#include "support/results.hpp"
 #include "support/run_command.hpp"
 #include "support/temp_directory.hpp"
 #include "support/test_data.hpp"
@@ -16,6 +17,7 @@
 namespace mentedb::rs_store {
 namespace {
 
+using test::must;
 using test::rs_memory;
 using test::RsStoreBuilder;
 using test::TempDirectory;
@@ -261,7 +263,7 @@ TEST(RsStore, AHeaderThatLiesIsToldAndDoesNoHarm) {
   TempDirectory directory;
   const auto scan = [&](std::uint64_t count) {
     builder.write(directory.path(), count);
-    return Store::open(directory.path())->scan().value();
+    return must(Store::open(directory.path())->scan());
   };
   EXPECT_EQ(scan(3).memories.size(), 2U);
   Contents more = scan(~std::uint64_t{0});
@@ -274,7 +276,7 @@ TEST(RsStore, AHeaderThatLiesIsToldAndDoesNoHarm) {
   // cut inside the last page
   builder.write(directory.path());
   std::filesystem::resize_file(directory / "pages.db", 2 * 65'536 + 1000);
-  const Contents cut = Store::open(directory.path())->scan().value();
+  const Contents cut = must(Store::open(directory.path())->scan());
   EXPECT_EQ(cut.memories.size(), 1U);
   ASSERT_EQ(cut.damage.size(), 1U);
   EXPECT_EQ(cut.damage[0].page, 2U);

@@ -4,8 +4,12 @@
 
 #include <cstdlib>
 
+#include "support/results.hpp"
+
 namespace mentedb::cli {
 namespace {
+
+using test::must;
 
 TEST(Text, OneLineFoldsSpaceAndCutsWholeCharacters) {
   EXPECT_EQ(one_line("  a\n\n b\tc  "), "a b c");
@@ -39,16 +43,16 @@ TEST(Text, NumbersForPeople) {
 TEST(Text, Times) {
   setenv("TZ", "UTC", 1);
   tzset();
-  EXPECT_EQ(parse_time("2024-05-01").value(), 1'714'521'600'000'000U);
-  EXPECT_EQ(parse_time("2024-05-01 13:30").value(), 1'714'570'200'000'000U);
-  EXPECT_EQ(parse_time("2024-05-01T13:30:15Z").value(), 1'714'570'215'000'000U);
-  EXPECT_EQ(parse_time("2024-05-01T13:30:15.25Z").value(), 1'714'570'215'250'000U);
-  EXPECT_EQ(parse_time("2024-05-01T13:30:15-02:30").value(), 1'714'579'215'000'000U);
-  EXPECT_EQ(parse_time("1714570200000000").value(), 1'714'570'200'000'000U);
-  EXPECT_EQ(parse_time("0").value(), 0U);
-  const Timestamp now = parse_time("now").value();
-  EXPECT_NEAR(static_cast<double>(now - parse_time("2h").value()), 7.2e9, 1e6);
-  EXPECT_NEAR(static_cast<double>(now - parse_time("1w").value()), 6.048e11, 1e6);
+  EXPECT_EQ(must(parse_time("2024-05-01")), 1'714'521'600'000'000U);
+  EXPECT_EQ(must(parse_time("2024-05-01 13:30")), 1'714'570'200'000'000U);
+  EXPECT_EQ(must(parse_time("2024-05-01T13:30:15Z")), 1'714'570'215'000'000U);
+  EXPECT_EQ(must(parse_time("2024-05-01T13:30:15.25Z")), 1'714'570'215'250'000U);
+  EXPECT_EQ(must(parse_time("2024-05-01T13:30:15-02:30")), 1'714'579'215'000'000U);
+  EXPECT_EQ(must(parse_time("1714570200000000")), 1'714'570'200'000'000U);
+  EXPECT_EQ(must(parse_time("0")), 0U);
+  const Timestamp now = must(parse_time("now"));
+  EXPECT_NEAR(static_cast<double>(now - must(parse_time("2h"))), 7.2e9, 1e6);
+  EXPECT_NEAR(static_cast<double>(now - must(parse_time("1w"))), 6.048e11, 1e6);
   for (const char* bad :
        {"", "x", "2024", "2024-13-01x", "2024-02-30", "2024-05-01T25:00", "2024-05-01T13:60", "5y", "2024-05-01Tx",
         "2024-05-01T13:30:00+25:00", "1969-12-31", "-5", "2024-5-1", "99999999999d"}) {
@@ -60,10 +64,10 @@ TEST(Text, Times) {
 }
 
 TEST(Text, Embeddings) {
-  EXPECT_EQ(parse_embedding("[]").value(), std::vector<float>{});
-  EXPECT_EQ(parse_embedding("").value(), std::vector<float>{});
-  EXPECT_EQ(parse_embedding(" [ 1 , -2.5e1,+.5 ] ").value(), (std::vector<float>{1, -25, 0.5F}));
-  EXPECT_EQ(parse_embedding("1,2").value(), (std::vector<float>{1, 2}));
+  EXPECT_EQ(must(parse_embedding("[]")), std::vector<float>{});
+  EXPECT_EQ(must(parse_embedding("")), std::vector<float>{});
+  EXPECT_EQ(must(parse_embedding(" [ 1 , -2.5e1,+.5 ] ")), (std::vector<float>{1, -25, 0.5F}));
+  EXPECT_EQ(must(parse_embedding("1,2")), (std::vector<float>{1, 2}));
   for (const char* bad : {"[", "]", "[1", "1]", "[1,]", "[,1]", "[1,,2]", "[1 2]", "[a]", "[0x10]", "[1e99]"}) {
     EXPECT_FALSE(parse_embedding(bad)) << bad;
   }

@@ -9,7 +9,7 @@
 
 #include "support/crash/explorer.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 Options small_log() {
@@ -81,4 +81,4 @@ TEST_P(Crash, EveryCallFailsFromThenOn) {
 INSTANTIATE_TEST_SUITE_P(Scenarios, Crash, ::testing::ValuesIn(scenarios()), name_of);
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

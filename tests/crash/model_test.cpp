@@ -6,7 +6,7 @@
 
 #include "crash/small_store.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 // A reader loaded the slot of an id and was slow. The memory moved away, and the reader copied the freed page; the next
@@ -21,7 +21,7 @@ TEST(Model, AMemoryThatMovesAwayAndBackIsNeverMissed) {
     auto reader = open_store(reader_vfs);
     ASSERT_TRUE(writer.store_memory(make_memory(1, 1)));
     ASSERT_TRUE(reader.load_memory(memory_id(1)));
-    const PageId at_first = writer.find(memory_id(1)).value();
+    const PageId at_first = must(writer.find(memory_id(1)));
     std::uint64_t version = 1;
     PageId now = at_first;
     bool inside = false;
@@ -33,7 +33,7 @@ TEST(Model, AMemoryThatMovesAwayAndBackIsNeverMissed) {
       if (!copies && !looks_again) return StepAction::proceed();
       inside = true;
       for (int update = 0; update < 8; ++update) {
-        now = writer.update_memory(make_memory(1, ++version)).value();
+        now = must(writer.update_memory(make_memory(1, ++version)));
         if ((now == at_first) == looks_again) break;
       }
       back = looks_again && now == at_first;
@@ -121,4 +121,4 @@ TEST(Model, NobodyBuildsOnPagesThatASyncOfTheDeadLost) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

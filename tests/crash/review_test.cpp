@@ -9,7 +9,7 @@
 #include "crash/small_store.hpp"
 #include "format/log_format.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 using std::chrono::seconds;
@@ -434,4 +434,4 @@ TEST(Review, ACursorOfOneBackupIsRefusedByAnother) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -10,11 +10,11 @@
 #include <gtest/gtest.h>
 
 #include "crash/small_store.hpp"
-#include "format/log_format.hpp"
 #include "offline/verify.hpp"
+#include "format/log_format.hpp"
 #include "support/sim/sim_scheduler.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -200,7 +200,7 @@ TEST(Rules, R4RedoWritesNothingOverALiveRun) {
   SimVfs opener_vfs(disk);
   auto writer = open(writer_vfs);
   std::vector<PageId> pages;
-  for (std::uint64_t i = 0; i < 3; ++i) pages.push_back(writer.store_memory(make_memory(i, 1)).value());
+  for (std::uint64_t i = 0; i < 3; ++i) pages.push_back(must(writer.store_memory(make_memory(i, 1))));
   for (std::uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(writer.delete_memory(memory_id(i)));
   std::uint64_t live = 0;  // a run over the three pages
   for (std::uint64_t i = 10; live == 0 && i < 200; ++i) {
@@ -236,10 +236,10 @@ TEST(Rules, R4NoOldVersionComesBackDuringRedo) {
   SimVfs reader_vfs(disk);
   auto writer = open(writer_vfs);
   auto reader = open(reader_vfs);
-  const PageId page = writer.allocate_page(1'200).value();
+  const PageId page = must(writer.allocate_page(1'200));
   const auto data = [](int version) { return Bytes(1'200, std::byte(version)); };
   for (const int version : {1, 2, 3}) ASSERT_TRUE(writer.write_page(page, data(version)));
-  ASSERT_EQ(reader.read_page(page).value().data, data(3));
+  ASSERT_EQ(must(reader.read_page(page)).data, data(3));
   ASSERT_TRUE(kill_at(
       disk, writer_vfs, [](const Step& step) { return is_in(step, "pages.db", StepKind::write_slice); },
       [&] { return writer.write_page(page, data(4)); }));
@@ -365,7 +365,7 @@ TEST(Rules, R6EachPartOfAPageIsRedoneOnItsOwn) {
     EXPECT_EQ(version_of(peer, 1), 2U);
     const auto page = peer.find(memory_id(1));
     ASSERT_TRUE(page);
-    EXPECT_EQ(peer.load_memory(*page).value().access_count, 2U);
+    EXPECT_EQ(must(peer.load_memory(*page)).access_count, 2U);
     std::multiset<MemoryId> listed;
     for (const auto& [id, at] : list(peer)) listed.insert(id);
     EXPECT_EQ(listed, (std::multiset<MemoryId>{memory_id(1), memory_id(2), memory_id(3)})) << kill_after;
@@ -488,7 +488,7 @@ TEST(Rules, R8AStalledReaderDoesNotRunAheadOfTheIndex) {
   auto writer = open(writer_vfs);
   auto killed = open(killed_vfs);
   auto reader = open(reader_vfs);
-  const PageId first = writer.store_memory(make_memory(1, 1)).value();
+  const PageId first = must(writer.store_memory(make_memory(1, 1)));
   ASSERT_EQ(version_of(reader, 1), 1U);
   const std::uint64_t first_offset = 2 * 4096 + 65'536 * 32 + (first.value - 1) * 512;
   std::uint32_t version = 1;
@@ -546,7 +546,7 @@ TEST(Rules, R9AKillBetweenTheWordsOfTheHintReusesNoLsn) {
       const auto page = peer.find(memory_id(number));
       if (!page && number == 3) continue;  // never logged
       ASSERT_TRUE(page) << number;
-      EXPECT_TRUE(lsns.insert(peer.read_page(*page).value().header.lsn.value).second) << "LSN used twice (I8)";
+      EXPECT_TRUE(lsns.insert(must(peer.read_page(*page)).header.lsn.value).second) << "LSN used twice (I8)";
     }
     SimVfs opener_vfs(disk);
     auto opener = open(opener_vfs);
@@ -806,13 +806,13 @@ TEST(Rules, WhatWasAcknowledgedIsToldAlthoughItMovesDuringTheScan) {
   const Lsn since = writer.committed_lsn();
   const std::uint64_t moved = at.rbegin()->second;
   PageId place;
-  while (place.value <= 64) place = writer.update_memory(make_memory(moved, 2)).value();
+  while (place.value <= 64) place = must(writer.update_memory(make_memory(moved, 2)));
   std::size_t copies = 0;
   disk.set_hook([&](const Step& step) {
     if (step.process != reader_vfs.process() || step.kind != StepKind::copy || ++copies != 2)
       return StepAction::proceed();
     for (std::uint32_t version = 3; place.value > 64 && version < 500; ++version)
-      place = writer.update_memory(make_memory(moved, version)).value();
+      place = must(writer.update_memory(make_memory(moved, version)));
     return StepAction::proceed();
   });
   const auto changes = reader.changes_since(since);
@@ -834,7 +834,7 @@ TEST(Rules, WhatACommitUnderWayOverwritesIsTold) {
     for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(writer.store_memory(make_memory(i, 1)));
     const Lsn since = writer.committed_lsn();
     ASSERT_TRUE(writer.update_memory(make_memory(1, 2)));
-    const Lsn acknowledged = reader.changes_since(since).value().changes.front().lsn;
+    const Lsn acknowledged = must(reader.changes_since(since)).changes.front().lsn;
     std::size_t above_the_cursor = 0;
     bool inside = false;
     disk.set_hook([&](const Step& step) {
@@ -971,7 +971,7 @@ TEST(Rules, AReadOnlyEngineBelievesNothingThatIsNotInThePages) {
   ASSERT_FALSE(stats);
   EXPECT_EQ(stats.error().code, ErrorCode::busy);
   EXPECT_EQ(reader.committed_lsn(), cursor);
-  EXPECT_EQ(reader.changes_since(cursor).value().cursor, cursor);
+  EXPECT_EQ(must(reader.changes_since(cursor)).cursor, cursor);
   SimVfs next_vfs(disk);
   auto next = open(next_vfs);
   const auto changes = reader.changes_since(cursor);
@@ -1012,7 +1012,7 @@ TEST(Rules, ADeletionWhosePageIsUsedAgainIsToldOrAsksForAResync) {
   SimDisk disk;
   SimVfs vfs(disk);
   auto engine = open(vfs);
-  const PageId page = engine.store_memory(make_memory(1, 1)).value();
+  const PageId page = must(engine.store_memory(make_memory(1, 1)));
   ASSERT_TRUE(engine.store_memory(make_memory(2, 1)));
   const Lsn cursor = engine.committed_lsn();
   ASSERT_TRUE(engine.delete_memory(memory_id(1)));
@@ -1033,7 +1033,7 @@ TEST(Rules, TheIdIndexMayBeKilledAnywhereInItsGrowth) {
     std::vector<MemoryNode> nodes;
     for (std::uint64_t i = 0; i < kIds; ++i) nodes.push_back(make_memory(i, 1, 4));
     for (std::size_t i = 0; i < kIds; i += 96) ASSERT_TRUE(engine.store_memories(std::span(nodes).subspan(i, 96)));
-    ASSERT_EQ(engine.stats().value().index_buckets, 1'024U);
+    ASSERT_EQ(must(engine.stats()).index_buckets, 1'024U);
   }
   for (std::uint64_t kill_after = 0;; ++kill_after) {
     const auto disk = base.clone();
@@ -1055,7 +1055,7 @@ TEST(Rules, TheIdIndexMayBeKilledAnywhereInItsGrowth) {
     ASSERT_TRUE(growing);
     for (std::uint64_t i = kill_after % 7; i < kIds; i += 7) ASSERT_EQ(version_of(peer, i), 1U) << i;
     ASSERT_TRUE(peer.store_memory(make_memory(9'001, 1)));
-    EXPECT_EQ(peer.stats().value().index_buckets, 2'048U);
+    EXPECT_EQ(must(peer.stats()).index_buckets, 2'048U);
     SimVfs opener_vfs(*disk);
     auto opener = open(opener_vfs);
     for (std::uint64_t i = kill_after % 5; i < kIds; i += 5) ASSERT_EQ(version_of(opener, i), 1U) << i;
@@ -1075,7 +1075,7 @@ TEST(Rules, ASlotFromBeforeAMoveDoesNotOutliveRedo) {
   {
     SimVfs vfs(disk);
     auto engine = open(vfs);
-    const PageId old_page = engine.store_memory(make_memory(1, 1)).value();
+    const PageId old_page = must(engine.store_memory(make_memory(1, 1)));
     ASSERT_TRUE(engine.store_memory(make_memory(2, 1)));
     ASSERT_TRUE(engine.checkpoint());
     ASSERT_TRUE(engine.update_memory(make_memory(1, 2)));
@@ -1119,7 +1119,7 @@ TEST(Rules, SlotsWhoseCountWasLostAreCountedByRedo) {
   const auto found = disk.after_power_cut(fate);
   SimVfs vfs(*found);
   const auto engine = open(vfs);
-  EXPECT_EQ(engine.stats().value().index_buckets_used, 20U);
+  EXPECT_EQ(must(engine.stats()).index_buckets_used, 20U);
 }
 
 // H13. A log that is gone is damage; a fresh one would begin at LSN 1 below pages with higher ones (I8).
@@ -1204,7 +1204,7 @@ TEST(Rules, AReadByPageHealsWhatTheLogStillHas) {
   SimDisk disk;
   SimVfs vfs(disk);
   auto engine = open(vfs);
-  const PageId page = engine.store_memory(make_memory(1, 1)).value();
+  const PageId page = must(engine.store_memory(make_memory(1, 1)));
   ASSERT_TRUE(engine.store_memory(make_memory(2, 1)));
   const std::array<std::byte, 4> noise{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
   disk.damage("/store/pages.db", 2 * 4096 + 65'536 * 32 + (page.value - 1) * 512 + 60, noise);
@@ -1219,10 +1219,10 @@ TEST(Rules, AnInteriorPageIsNoMemoryOfBefore) {
   SimVfs vfs(disk);
   auto engine = open(vfs);
   std::vector<PageId> pages;
-  for (std::uint64_t i = 0; i < 4; ++i) pages.push_back(engine.store_memory(make_memory(i, 1)).value());
+  for (std::uint64_t i = 0; i < 4; ++i) pages.push_back(must(engine.store_memory(make_memory(i, 1))));
   for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(engine.delete_memory(memory_id(i)));
   for (int i = 0; i < 200; ++i) {
-    const PageId run = engine.allocate_page(1'400).value();
+    const PageId run = must(engine.allocate_page(1'400));
     if (run.value < pages[3].value && run.value + 2 >= pages[1].value) break;
     ASSERT_LT(i, 199);
   }
@@ -1282,9 +1282,9 @@ TEST(Rules, GrowthIsDurableBeforeTheBatchThatNeedsIt) {
   SimVfs vfs(disk);
   {
     auto engine = open(vfs);
-    std::uint64_t before = engine.stats().value().pages_file_bytes;
-    for (std::uint64_t i = 0; engine.stats().value().pages_file_bytes == before && i < 100; ++i) {
-      before = engine.stats().value().pages_file_bytes;
+    std::uint64_t before = must(engine.stats()).pages_file_bytes;
+    for (std::uint64_t i = 0; must(engine.stats()).pages_file_bytes == before && i < 100; ++i) {
+      before = must(engine.stats()).pages_file_bytes;
       ASSERT_TRUE(engine.store_memory(make_memory(i, 1, 20'000)));
     }
     vfs.kill();
@@ -1338,7 +1338,7 @@ TEST(Rules, AWaiterNoticesACommitThatWokeNobody) {
     auto engine = open(vfs);
     before = engine.committed_lsn();
     const auto begin = vfs.now();
-    noticed = engine.wait_for_change(before, seconds(10)).value();
+    noticed = must(engine.wait_for_change(before, seconds(10)));
     EXPECT_LT(vfs.now() - begin, seconds(1));
   });
   const std::size_t writer = scheduler.add([&](SimVfs& vfs) {
@@ -1363,4 +1363,4 @@ TEST(Rules, AWaiterNoticesACommitThatWokeNobody) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -7,7 +7,7 @@
 
 #include "support/crash/schedules.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 void run_many(const char* what, ScheduleOptions options, std::uint64_t seeds) {
@@ -59,4 +59,4 @@ TEST(Schedules, AStoppedWriterHoldsUpNoReader) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -9,10 +9,11 @@
 #include "engine/engine_impl.hpp"
 #include "format/log_format.hpp"
 #include "support/crash/script.hpp"
+#include "support/results.hpp"
 #include "support/sim/sim_disk.hpp"
 #include "support/sim/sim_vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 inline Options small_options(std::chrono::milliseconds lock_timeout = std::chrono::seconds(2)) {
   Options options;
@@ -23,7 +24,7 @@ inline Options small_options(std::chrono::milliseconds lock_timeout = std::chron
 }
 
 inline StorageEngine open_store(SimVfs& vfs, const Options& options = small_options()) {
-  return std::move(EngineAccess::open(vfs, kStorePath, options).value());
+  return must(EngineAccess::open(vfs, kStorePath, options));
 }
 
 inline bool is_in(const Step& step, std::string_view file, StepKind kind) {
@@ -73,4 +74,4 @@ std::unique_ptr<SimDisk> cut(const SimDisk& disk, Keep keep) {
   return disk.after_power_cut(fate);
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -10,12 +10,12 @@
 namespace mentedb {
 namespace {
 
-using mentedb::testing::Effect;
-using mentedb::testing::Fate;
-using mentedb::testing::SimVfs;
-using mentedb::testing::Step;
-using mentedb::testing::StepAction;
-using mentedb::testing::StepKind;
+using mentedb::test::Effect;
+using mentedb::test::Fate;
+using mentedb::test::SimVfs;
+using mentedb::test::Step;
+using mentedb::test::StepAction;
+using mentedb::test::StepKind;
 using test::is_error;
 using test::memory;
 using test::memory_id;

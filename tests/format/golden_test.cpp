@@ -15,10 +15,13 @@
 #include <mentedb/storage_engine.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/results.hpp"
+
 namespace mentedb {
 namespace {
 
 namespace fs = std::filesystem;
+using test::must;
 
 std::vector<std::string> golden_stores() {
   std::vector<std::string> names;
@@ -72,10 +75,10 @@ class Golden : public testing::TestWithParam<std::string> {
       const auto by_page = engine.load_memory(page);
       ASSERT_TRUE(by_page) << by_page.error().message;
       EXPECT_EQ(*by_page, *node);
-      EXPECT_EQ(engine.find(node->id).value(), page);
+      EXPECT_EQ(must(engine.find(node->id)), page);
     }
     for (const auto& id : expected_["deleted"]) {
-      const auto gone = engine.load_memory(MemoryId::parse(id.get<std::string>()).value());
+      const auto gone = engine.load_memory(must(MemoryId::parse(id.get<std::string>())));
       ASSERT_FALSE(gone) << id << " came back";
       EXPECT_EQ(gone.error().code, ErrorCode::not_found);
     }
@@ -104,7 +107,7 @@ TEST_P(Golden, IsCleanBeforeAnybodyOpensIt) { expect_clean(verify_store(copy_));
 TEST_P(Golden, HoldsWhatItHeld) {
   auto engine = StorageEngine::open(copy_);
   ASSERT_TRUE(engine) << engine.error().message;
-  const Stats stats = engine->stats().value();
+  const Stats stats = must(engine->stats());
   EXPECT_EQ(stats.page_size_bytes, expected_["page_size_bytes"].get<std::uint32_t>());
   EXPECT_EQ(stats.memory_count, expected_["memories"].size());
   EXPECT_EQ(stats.committed_lsn.value, expected_["committed_lsn"].get<std::uint64_t>());
@@ -128,7 +131,7 @@ TEST_P(Golden, CanBeReadWithoutWriting) {
 
 TEST_P(Golden, GoesOnWorking) {
   MemoryNode fresh = MemoryNode::create(AgentId::random(), MemoryType::Semantic, std::string(4'000, 'n'), {1.0F, 2.0F});
-  const MemoryNode first = from_json(expected_["memories"][0]["node"].dump()).value();
+  const MemoryNode first = must(from_json(expected_["memories"][0]["node"].dump()));
   {
     auto engine = StorageEngine::open(copy_);
     ASSERT_TRUE(engine) << engine.error().message;
@@ -138,7 +141,7 @@ TEST_P(Golden, GoesOnWorking) {
     MemoryNode changed = first;
     changed.content = "changed by a later version";
     ASSERT_TRUE(engine->update_memory(changed));
-    ASSERT_TRUE(engine->delete_memory(from_json(expected_["memories"][1]["node"].dump()).value().id));
+    ASSERT_TRUE(engine->delete_memory(must(from_json(expected_["memories"][1]["node"].dump())).id));
     const auto changes = engine->changes_since(before);
     ASSERT_TRUE(changes) << changes.error().message;
     EXPECT_EQ(changes->changes.size(), 3U);
@@ -147,9 +150,9 @@ TEST_P(Golden, GoesOnWorking) {
   }
   const auto engine = StorageEngine::open(copy_);
   ASSERT_TRUE(engine) << engine.error().message;
-  EXPECT_EQ(engine->load_memory(fresh.id).value(), fresh);
-  EXPECT_EQ(engine->load_memory(first.id).value().content, "changed by a later version");
-  EXPECT_EQ(engine->stats().value().memory_count, expected_["memories"].size());
+  EXPECT_EQ(must(engine->load_memory(fresh.id)), fresh);
+  EXPECT_EQ(must(engine->load_memory(first.id)).content, "changed by a later version");
+  EXPECT_EQ(must(engine->stats()).memory_count, expected_["memories"].size());
   expect_clean(engine->verify());
 }
 

@@ -27,6 +27,7 @@
 #include "base/bytes.hpp"
 #include "engine/engine_impl.hpp"
 #include "format/index_format.hpp"
+#include "support/results.hpp"
 #include "vfs/posix_vfs.hpp"
 
 namespace mentedb {
@@ -57,15 +58,7 @@ class FixedVfs final : public vfs::Vfs {
   unsigned next_ = 0;
 };
 
-template <class T>
-T must(Result<T> result, int line) {
-  if (!result) {
-    std::cerr << "make_golden: line " << line << ": " << result.error().message << "\n";
-    std::exit(1);
-  }
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-#define MUST(expression) must((expression), __LINE__)
+using test::must;
 
 UuidBytes uuid(std::uint8_t kind, std::uint8_t number) {
   UuidBytes bytes{};
@@ -133,16 +126,16 @@ std::string hex(const std::vector<std::byte>& bytes) {
 void write_expected(const StorageEngine& engine, const std::vector<PageId>& raw_pages,
                     const std::vector<MemoryId>& deleted, bool redo, const fs::path& path) {
   nlohmann::ordered_json expected;
-  const Stats stats = MUST(engine.stats());
+  const Stats stats = must(engine.stats());
   expected["page_size_bytes"] = stats.page_size_bytes;
   expected["committed_lsn"] = stats.committed_lsn.value;
   expected["redo"] = redo;
-  for (const auto& [id, page] : MUST(engine.scan_all_memories())) {
-    const MemoryNode node = MUST(engine.load_memory(page));
+  for (const auto& [id, page] : must(engine.scan_all_memories())) {
+    const MemoryNode node = must(engine.load_memory(page));
     expected["memories"].push_back({{"page", page.value}, {"node", nlohmann::ordered_json::parse(to_json(node))}});
   }
   for (const PageId page : raw_pages) {
-    expected["raw"].push_back({{"page", page.value}, {"hex", hex(MUST(engine.read_page(page)).data)}});
+    expected["raw"].push_back({{"page", page.value}, {"hex", hex(must(engine.read_page(page)).data)}});
   }
   for (const MemoryId& id : deleted) expected["deleted"].push_back(id.to_string());
   std::ofstream(path) << expected.dump(1) << "\n";
@@ -154,7 +147,7 @@ void fix_index(const fs::path& file) {
   std::array<std::byte, base::kBlockBytes> block{};
   stream.read(reinterpret_cast<char*>(block.data()), block.size());
   auto header = format::decode_index_header(block);
-  if (!header) MUST(Result<void>(base::fail(ErrorCode::corruption, "no index header in " + file.string())));
+  if (!header) must(Result<void>(base::fail(ErrorCode::corruption, "no index header in " + file.string())));
   header->pages_device = 1;
   header->pages_inode = 2;
   format::encode_index_header(*header, block);
@@ -177,31 +170,31 @@ void make(const fs::path& out) {
   FixedVfs vfs;
   Options options;
   options.wal_limit_bytes = 64 * 1024;
-  StorageEngine engine = MUST(EngineAccess::open(vfs, store, options));
+  StorageEngine engine = must(EngineAccess::open(vfs, store, options));
 
-  MUST(engine.store_memory(full_node(1)));
-  MUST(engine.store_memories(std::vector{
+  must(engine.store_memory(full_node(1)));
+  must(engine.store_memories(std::vector{
       small_node(2, MemoryType::Episodic, ""), small_node(3, MemoryType::Semantic, "User likes dark mode"),
       small_node(4, MemoryType::Procedural, "to be updated"), small_node(5, MemoryType::Reasoning, "to be deleted"),
       small_node(6, MemoryType::Correction, std::string(5'000, 'x'))}));
-  const PageId raw = MUST(engine.allocate_page(1'500));
-  MUST(engine.write_page(raw, raw_bytes(1'500, 1)));
-  const PageId empty_raw = MUST(engine.allocate_page());
-  const PageId freed_raw = MUST(engine.allocate_page());
+  const PageId raw = must(engine.allocate_page(1'500));
+  must(engine.write_page(raw, raw_bytes(1'500, 1)));
+  const PageId empty_raw = must(engine.allocate_page());
+  const PageId freed_raw = must(engine.allocate_page());
   MemoryNode updated = small_node(4, MemoryType::Procedural, "updated: " + std::string(1'200, 'u'));
   updated.access_count = 1;
-  MUST(engine.update_memory(updated));
-  MUST(engine.delete_memory(MemoryId{uuid(0x11, 5)}));
-  MUST(engine.free_page(freed_raw));
-  MUST(engine.checkpoint());
+  must(engine.update_memory(updated));
+  must(engine.delete_memory(MemoryId{uuid(0x11, 5)}));
+  must(engine.free_page(freed_raw));
+  must(engine.checkpoint());
   const std::vector<PageId> raw_pages{raw, empty_raw};
   copy_files(store, out / "checkpointed");
   write_expected(engine, raw_pages, {MemoryId{uuid(0x11, 5)}}, false, out / "checkpointed.json");
 
-  MUST(engine.store_memory(small_node(7, MemoryType::Episodic, "only in the log")));
-  MUST(engine.update_memory(small_node(3, MemoryType::Semantic, "User likes light mode")));
-  MUST(engine.delete_memory(MemoryId{uuid(0x11, 6)}));
-  MUST(engine.transact([](Transaction& tx) -> Result<void> {
+  must(engine.store_memory(small_node(7, MemoryType::Episodic, "only in the log")));
+  must(engine.update_memory(small_node(3, MemoryType::Semantic, "User likes light mode")));
+  must(engine.delete_memory(MemoryId{uuid(0x11, 6)}));
+  must(engine.transact([](Transaction& tx) -> Result<void> {
     MENTEDB_TRY_ASSIGN(MemoryNode node, tx.load(MemoryId{uuid(0x11, 4)}));
     node.access_count = 2;
     MENTEDB_TRY(tx.update(node));
@@ -210,14 +203,14 @@ void make(const fs::path& out) {
     MENTEDB_TRY(tx.store(small_node(9, MemoryType::Semantic, "in a batch of several")));
     return {};
   }));
-  MUST(engine.write_page(raw, raw_bytes(700, 2)));
+  must(engine.write_page(raw, raw_bytes(700, 2)));
   const std::vector<MemoryId> deleted{MemoryId{uuid(0x11, 5)}, MemoryId{uuid(0x11, 6)}, MemoryId{uuid(0x11, 8)}};
   copy_files(store, out / "live");
   write_expected(engine, raw_pages, deleted, false, out / "live.json");
   copy_files(out / "checkpointed", out / "power_cut");
   fs::copy_file(out / "live/wal.log", out / "power_cut/wal.log", fs::copy_options::overwrite_existing);
   write_expected(engine, raw_pages, deleted, true, out / "power_cut.json");
-  MUST(engine.close());
+  must(engine.close());
   fs::remove_all(store);
 }
 
@@ -229,5 +222,10 @@ int main(int count, char** arguments) {
     std::cerr << "usage: make_golden NEW-DIRECTORY\n";
     return 2;
   }
-  mentedb::make(arguments[1]);
+  try {
+    mentedb::make(arguments[1]);
+  } catch (const std::exception& error) {
+    std::cerr << "make_golden: " << error.what() << "\n";
+    return 1;
+  }
 }

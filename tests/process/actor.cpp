@@ -330,7 +330,7 @@ class Monotonic {
 
   void saw(const MemoryNode& node) {
     if (const std::string wrong = what_is_wrong(node); !wrong.empty()) bad(path_ + ": " + wrong);
-    Seen& seen = seen_[key_of(node.id)];
+    Seen& seen = seen_[number_of(node.id)];
     const std::uint32_t version = version_of(node);
     if (version < seen.version)
       bad(fmt::format("I3: {} went from version {} to {} {}", name(node), seen.version, version, path_));
@@ -348,7 +348,7 @@ class Monotonic {
     std::uint32_t version = 0;
     bool gone = false;
   };
-  static std::string name(const MemoryNode& node) { return fmt::format("memory {}", key_of(node.id)); }
+  static std::string name(const MemoryNode& node) { return fmt::format("memory {}", number_of(node.id)); }
 
   std::string path_;
   std::map<std::uint64_t, Seen> seen_;
@@ -416,8 +416,8 @@ class Reader {
     std::uint64_t permanent = 0;
     std::map<std::uint64_t, int> times;
     for (const auto& [id, page] : all) {
-      if (key_of(id) <= kPermanentKeys) ++permanent;
-      if (++times[key_of(id)] > 1) bad(fmt::format("scan: memory {} twice", key_of(id)));
+      if (number_of(id) <= kPermanentKeys) ++permanent;
+      if (++times[number_of(id)] > 1) bad(fmt::format("scan: memory {} twice", number_of(id)));
     }
     if (permanent != kPermanentKeys)
       bad(fmt::format("I3: a scan shows {} of {} permanent memories", permanent, kPermanentKeys));
@@ -427,7 +427,7 @@ class Reader {
     std::uint64_t permanent = 0;
     good(engine_.for_each_memory([&](const MemoryNode& node, PageId) {
       in_scan_.saw(node);
-      if (key_of(node.id) <= kPermanentKeys) ++permanent;
+      if (number_of(node.id) <= kPermanentKeys) ++permanent;
       return true;
     }),
          "for_each");
@@ -458,7 +458,7 @@ class Follower {
     follow();
     std::map<std::uint64_t, std::uint32_t> truth;
     good(engine_.for_each_memory([&](const MemoryNode& node, PageId) {
-      truth[key_of(node.id)] = version_of(node);
+      truth[number_of(node.id)] = version_of(node);
       return true;
     }),
          "for_each");
@@ -480,7 +480,7 @@ class Follower {
     cursor_ = engine_.committed_lsn();
     cache_.clear();
     good(engine_.for_each_memory([&](const MemoryNode& node, PageId) {
-      cache_[key_of(node.id)] = version_of(node);
+      cache_[number_of(node.id)] = version_of(node);
       return true;
     }),
          "for_each");
@@ -494,7 +494,7 @@ class Follower {
     }
     if (!changes) bad("changes_since: " + describe(changes.error()));
     for (const Change& change : changes->changes) {
-      const std::uint64_t key = key_of(change.id);
+      const std::uint64_t key = number_of(change.id);
       const auto node = engine_.load_memory(change.id);  // perhaps newer than the change
       if (node) {
         cache_[key] = version_of(*node);
@@ -559,7 +559,7 @@ void make_backups(StorageEngine engine, const std::filesystem::path& destination
     std::map<std::uint64_t, std::uint32_t> versions;
     good(copy.for_each_memory([&](const MemoryNode& node, PageId) {
       if (const std::string wrong = what_is_wrong(node); !wrong.empty()) bad("backup: " + wrong);
-      versions[key_of(node.id)] = version_of(node);
+      versions[number_of(node.id)] = version_of(node);
       return true;
     }),
          "for_each of the backup");

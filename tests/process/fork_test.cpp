@@ -41,9 +41,9 @@ bool is_forked(const Result<T>& result) {
 
 TEST_F(Fork, EveryCallOfTheChildAnswersForked) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   const auto page = engine->store_memory(versioned_memory(1, 1));
-  ASSERT_TRUE(succeeded(page));
+  ASSERT_TRUE(ok(page));
   const MemoryNode node = versioned_memory(2, 1);
   const std::vector<std::function<bool()>> calls{
       [&] { return is_forked(engine->store_memory(node)); },
@@ -79,14 +79,14 @@ TEST_F(Fork, EveryCallOfTheChildAnswersForked) {
             0);
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "copy"));
   EXPECT_EQ(version_in(*engine, 1), 1U);
-  EXPECT_TRUE(succeeded(engine->update_memory(versioned_memory(1, 2))));
+  EXPECT_TRUE(ok(engine->update_memory(versioned_memory(1, 2))));
   expect_healthy(*engine);
 }
 
 TEST_F(Fork, TheChildsDestructorHarmsNobody) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
-  ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(engine));
+  ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
   const auto lsn = engine->committed_lsn();
   EXPECT_EQ(in_child([&] {
               {
@@ -99,7 +99,7 @@ TEST_F(Fork, TheChildsDestructorHarmsNobody) {
             0);
   EXPECT_GT(engine->committed_lsn(), lsn);
   EXPECT_EQ(version_in(*engine, 2), 1U);
-  EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(3, 1))));
+  EXPECT_TRUE(ok(engine->store_memory(versioned_memory(3, 1))));
   expect_healthy(*engine);
 }
 
@@ -108,7 +108,7 @@ TEST_F(Fork, TheChildsDestructorHarmsNobody) {
 TEST_F(Fork, TheInheritedEngineLeavesDescriptorsOfTheChildsOwnAlone) {
   const int placeholder = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   EXPECT_EQ(in_child([&] {
               ::close(placeholder);  // now two numbers are free: directory and log of the child's engine get them
               auto own = StorageEngine::open(store_);
@@ -131,7 +131,7 @@ TEST_F(Fork, TheInheritedEngineLeavesDescriptorsOfTheChildsOwnAlone) {
 // A call that was under way on another thread at the time of the fork never ends in the child.
 TEST_F(Fork, TheChildsDestructorDoesNotWaitForThreadsThatOnlyTheParentHas) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   std::thread waiter([&] { static_cast<void>(engine->wait_for_change(Lsn{999}, milliseconds(1'000))); });
   std::this_thread::sleep_for(milliseconds(100));  // into its wait; when it is late, there is nothing to test
   EXPECT_EQ(in_child([&] {
@@ -140,13 +140,13 @@ TEST_F(Fork, TheChildsDestructorDoesNotWaitForThreadsThatOnlyTheParentHas) {
             }),
             0);
   waiter.join();
-  EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  EXPECT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
 }
 
 // The parent dies with the lock while a child lives that never called exec: the lock is free all the same.
 TEST_F(Fork, TheLockOfAKilledParentIsFreeAlthoughItsChildLives) {
   auto witness = StorageEngine::open(store_, {.lock_timeout = milliseconds(3'000)});
-  ASSERT_TRUE(succeeded(witness));
+  ASSERT_TRUE(ok(witness));
   int tell[2];
   ASSERT_EQ(::pipe2(tell, O_CLOEXEC), 0);
   const pid_t parent = ::fork();
@@ -172,16 +172,16 @@ TEST_F(Fork, TheLockOfAKilledParentIsFreeAlthoughItsChildLives) {
   ::kill(parent, SIGKILL);
   ::waitpid(parent, nullptr, 0);
   EXPECT_EQ(::kill(child, 0), 0) << "the child lives";
-  EXPECT_TRUE(succeeded(witness->store_memory(versioned_memory(1, 1))));
+  EXPECT_TRUE(ok(witness->store_memory(versioned_memory(1, 1))));
   ::kill(child, SIGKILL);
 }
 
 // A child that ends by exit() or by exec() inside the parent's transaction does not give the parent's lock away (I6).
 TEST_F(Fork, AnEndingChildDoesNotUnlockItsParent) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   ActorProcess other = serving_actor(store_, "timeout 50");
-  ASSERT_TRUE(succeeded(engine->transact([&](Transaction& transaction) -> Result<void> {
+  ASSERT_TRUE(ok(engine->transact([&](Transaction& transaction) -> Result<void> {
     EXPECT_EQ(in_child([&] {
                 {
                   StorageEngine gone = std::move(*engine);

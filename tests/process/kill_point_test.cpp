@@ -66,11 +66,11 @@ class KillPoint : public testing::TestWithParam<Operation> {
       // I3: what was shown stays; what was not shown yet may still come (it is durable, its writer is dead).
       if (now == GetParam().new_version && GetParam().keys == 1) version = now;
     }
-    const auto write_as_peer = [&] { ASSERT_TRUE(succeeded(peer.store_memory(versioned_memory(900, 1)))); };
+    const auto write_as_peer = [&] { ASSERT_TRUE(ok(peer.store_memory(versioned_memory(900, 1)))); };
     if (!opener_first) write_as_peer();
     {
       const auto opened = StorageEngine::open(store);
-      ASSERT_TRUE(succeeded(opened));
+      ASSERT_TRUE(ok(opened));
       expect_consistent(*opened, version);
     }
     if (opener_first) write_as_peer();
@@ -86,14 +86,14 @@ TEST_P(KillPoint, AtEverySystemCall) {
   const auto prepare = [](const std::filesystem::path& store) {
     auto engine = StorageEngine::open(store);
     if (!engine) return engine;
-    for (std::uint64_t key = 1; key <= 5; ++key) EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(key, 1))));
-    EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(kOld, 1))));
+    for (std::uint64_t key = 1; key <= 5; ++key) EXPECT_TRUE(ok(engine->store_memory(versioned_memory(key, 1))));
+    EXPECT_TRUE(ok(engine->store_memory(versioned_memory(kOld, 1))));
     return engine;
   };
   std::vector<SystemCall> calls;
   {
     auto peer = prepare(scratch / "recorded");
-    ASSERT_TRUE(succeeded(peer));
+    ASSERT_TRUE(ok(peer));
     ASSERT_TRUE(run(scratch / "recorded", trace_into(trace)));
     calls = calls_between_marks(trace);
   }
@@ -103,11 +103,11 @@ TEST_P(KillPoint, AtEverySystemCall) {
     SCOPED_TRACE("killed as it entered call " + std::to_string(i) + ": " + calls[i].text);
     const auto store = scratch / ("store-" + std::to_string(i));
     auto peer = prepare(store);
-    ASSERT_TRUE(succeeded(peer));
+    ASSERT_TRUE(ok(peer));
     const bool survived = run(store, signal_at(calls[i], "KILL", trace));
     if (!survived) ++killed;
     ASSERT_NO_FATAL_FAILURE(expect_survived(*peer, store, i % 2 == 0));
-    ASSERT_TRUE(succeeded(peer->close()));
+    ASSERT_TRUE(ok(peer->close()));
     std::filesystem::remove_all(store);
   }
   EXPECT_EQ(killed, calls.size());
@@ -166,7 +166,7 @@ TEST(KillPointOfGrowth, ScansGoOnWhileAnOpenerTakesTheGrowthBack) {
     actor.wait();
     return answer;
   };
-  ASSERT_TRUE(succeeded(StorageEngine::open(scratch / "recorded")));
+  ASSERT_TRUE(ok(StorageEngine::open(scratch / "recorded")));
   ASSERT_EQ(store_under(scratch / "recorded", trace_into(trace)), "ok 1");
   const auto calls = calls_between_marks(trace);
   const auto grown = std::ranges::find(calls, "fallocate", &SystemCall::name);
@@ -177,14 +177,14 @@ TEST(KillPointOfGrowth, ScansGoOnWhileAnOpenerTakesTheGrowthBack) {
       if (call->name == "madvise") continue;  // how many come before depends on who waits for the lock
       SCOPED_TRACE("killed as it entered " + call->text);
       const auto store = scratch / "store";
-      ASSERT_TRUE(succeeded(StorageEngine::open(store)));
+      ASSERT_TRUE(ok(StorageEngine::open(store)));
       std::vector<ActorProcess> scanners;
       for (int i = 0; i < 2; ++i) {
         scanners.push_back(start_actor(store, {"scanner"}));
         ASSERT_EQ(scanners.back().receive(), "ready");
       }
       ASSERT_EQ(store_under(store, signal_at(*call, "KILL", scratch / "unused")), "(no answer)");
-      for (int opened = 0; opened < 3; ++opened) ASSERT_TRUE(succeeded(StorageEngine::open(store)));
+      for (int opened = 0; opened < 3; ++opened) ASSERT_TRUE(ok(StorageEngine::open(store)));
       for (ActorProcess& scanner : scanners) {
         scanner.signal(SIGTERM);
         EXPECT_EQ(scanner.receive(), "done");
@@ -200,7 +200,7 @@ class KillPointOfRecovery : public testing::Test {
  protected:
   // A new store, a few changes, and the storing of memory 3 under the given tracer.
   static void write_under(const std::filesystem::path& store, const std::vector<std::string>& tracer) {
-    ASSERT_TRUE(succeeded(StorageEngine::open(store)));
+    ASSERT_TRUE(ok(StorageEngine::open(store)));
     ActorProcess actor = start_actor(store, {"serve"}, {.wrapper = tracer, .output = std::nullopt});
     for (const std::string line : {"open", "store 1 1", "store 2 1", "delete 2"}) {
       ASSERT_TRUE(actor.ask(line).starts_with("ok"));
@@ -245,7 +245,7 @@ TEST_F(KillPointOfRecovery, AtEverySystemCall) {
     const auto store = fresh_copy("store-" + std::to_string(i));
     EXPECT_EQ(open_under(store, signal_at(calls[i], "KILL", scratch_ / "unused")), "(no answer)");
     auto engine = StorageEngine::open(store);
-    ASSERT_TRUE(succeeded(engine));
+    ASSERT_TRUE(ok(engine));
     expect_healthy(*engine);
     EXPECT_EQ(version_in(*engine, 1), 1U);
     EXPECT_EQ(version_in(*engine, 2), 0U);

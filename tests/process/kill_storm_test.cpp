@@ -169,14 +169,14 @@ class Storm {
 
 void create_store(const std::filesystem::path& directory) {
   auto engine = StorageEngine::open(directory);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   std::vector<MemoryNode> nodes;
   for (std::uint64_t key = 1; key <= kPermanentKeys; ++key) nodes.push_back(versioned_memory(key, 1));
   for (std::uint64_t slot = 0; slot < kWriterSlots; ++slot) {
     for (std::uint64_t i = 0; i < 2; ++i) nodes.push_back(versioned_memory(pair_key(slot) + i, 1));
   }
   for (std::uint64_t i = 0; i < 2; ++i) nodes.push_back(versioned_memory(kSharedKey + i, 1));
-  ASSERT_TRUE(succeeded(engine->store_memories(nodes)));
+  ASSERT_TRUE(ok(engine->store_memories(nodes)));
 }
 
 void expect_history(const StorageEngine& engine, const History& history) {
@@ -204,7 +204,7 @@ TEST(KillStorm, NothingAcknowledgedIsLostAndNoReaderGoesBack) {
   Storm storm(scratch.path(), seed);
   ASSERT_NO_FATAL_FAILURE(create_store(storm.store()));
   auto witness = StorageEngine::open(storm.store());  // open all the time, as a live peer
-  ASSERT_TRUE(succeeded(witness));
+  ASSERT_TRUE(ok(witness));
   storm.start_all();
   std::uint64_t killed = 0;
   while (killed < kills && storm.kill_one()) ++killed;
@@ -228,16 +228,16 @@ TEST(KillStorm, NothingAcknowledgedIsLostAndNoReaderGoesBack) {
   {
     SCOPED_TRACE("as a new engine sees it");
     const auto fresh = StorageEngine::open(storm.store());
-    ASSERT_TRUE(succeeded(fresh));
+    ASSERT_TRUE(ok(fresh));
     expect_history(*fresh, history);
   }
-  ASSERT_TRUE(succeeded(witness->close()));
+  ASSERT_TRUE(ok(witness->close()));
   for (const auto& file : std::filesystem::directory_iterator(storm.store())) {
     if (file.path().extension() == ".idx") std::filesystem::remove(file.path());
   }
   SCOPED_TRACE("without an id index");
   auto rebuilt = StorageEngine::open(storm.store());
-  ASSERT_TRUE(succeeded(rebuilt));
+  ASSERT_TRUE(ok(rebuilt));
   EXPECT_EQ(rebuilt->recover().value_or(999), 0U);  // I9: open has done it all
   expect_history(*rebuilt, history);
 }

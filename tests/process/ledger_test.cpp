@@ -15,9 +15,9 @@ class Ledger : public testing::Test {
  protected:
   void SetUp() override {
     auto engine = StorageEngine::open(store_);
-    ASSERT_TRUE(succeeded(engine));
-    ASSERT_TRUE(succeeded(begin_ledger(*engine)));
-    for (int i = 0; i < 200; ++i) ASSERT_TRUE(succeeded(advance_ledger(*engine)));
+    ASSERT_TRUE(ok(engine));
+    ASSERT_TRUE(ok(begin_ledger(*engine)));
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(ok(advance_ledger(*engine)));
   }
 
   // Waits for lines "round ..." of an actor that loops, killing and replacing the writers meanwhile when asked to.
@@ -54,11 +54,11 @@ class Ledger : public testing::Test {
       EXPECT_EQ(last.value_or("(no answer)"), "done") << describe_status(status);
     }
     const auto engine = StorageEngine::open(store_);
-    ASSERT_TRUE(succeeded(engine));
+    ASSERT_TRUE(ok(engine));
     EXPECT_EQ(what_is_wrong_with_ledger(*engine), "");
     EXPECT_GT(engine->stats()->epoch, 1U) << "no checkpoint was made meanwhile";
     const auto report = engine->verify();
-    ASSERT_TRUE(succeeded(report));
+    ASSERT_TRUE(ok(report));
     EXPECT_TRUE(report->problems.empty());
   }
 

@@ -90,7 +90,7 @@ TEST_F(Lock, ReadersGoOnWhereverACommitIsStopped) {
     std::filesystem::remove(trace);
     const auto store = scratch_ / std::to_string(i);
     auto witness = StorageEngine::open(store);
-    ASSERT_TRUE(succeeded(witness));
+    ASSERT_TRUE(ok(witness));
     ActorProcess writer = start_actor(
         store, {"serve"},
         {.wrapper = record ? trace_into(trace) : signal_at(calls[i - 1], "STOP", trace), .output = std::nullopt});
@@ -116,14 +116,14 @@ TEST_F(Lock, ReadersGoOnWhereverACommitIsStopped) {
       ASSERT_GE(version, std::max(by_id, 1U)) << "I3";
       by_id = version;
       const auto page = witness->find(memory_id(1));
-      ASSERT_TRUE(succeeded(page));
+      ASSERT_TRUE(ok(page));
       const auto by_page = witness->load_memory(*page);
-      ASSERT_TRUE(succeeded(by_page));
+      ASSERT_TRUE(ok(by_page));
       ASSERT_EQ(version_of(*by_page), version);
       const auto all = witness->scan_all_memories();
-      ASSERT_TRUE(succeeded(all));
+      ASSERT_TRUE(ok(all));
       ASSERT_EQ(all->size(), 2U);
-      ASSERT_TRUE(succeeded(witness->changes_since(Lsn{1})));
+      ASSERT_TRUE(ok(witness->changes_since(Lsn{1})));
     }
     EXPECT_LT(milliseconds_since(begin), milliseconds(2'000)) << "I5";
   }
@@ -131,7 +131,7 @@ TEST_F(Lock, ReadersGoOnWhereverACommitIsStopped) {
 
 TEST_F(Lock, IsFreeWhileEnginesAreIdle) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   ActorProcess other = serving_actor(store_);
   const auto lock_is_free = [&] {
     const int descriptor = ::open((store_ / "wal.log").c_str(), O_RDONLY | O_CLOEXEC);
@@ -140,16 +140,16 @@ TEST_F(Lock, IsFreeWhileEnginesAreIdle) {
     return taken;
   };
   EXPECT_TRUE(lock_is_free());
-  ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
   EXPECT_TRUE(lock_is_free());
   ASSERT_TRUE(other.ask("update 1 2").starts_with("ok"));
   EXPECT_TRUE(lock_is_free());
   ASSERT_EQ(other.ask("checkpoint"), "ok");
-  ASSERT_TRUE(succeeded(engine->checkpoint()));
-  ASSERT_TRUE(succeeded(engine->recover()));
-  ASSERT_TRUE(succeeded(engine->verify()));
+  ASSERT_TRUE(ok(engine->checkpoint()));
+  ASSERT_TRUE(ok(engine->recover()));
+  ASSERT_TRUE(ok(engine->verify()));
   EXPECT_TRUE(lock_is_free());
-  EXPECT_TRUE(failed_with(engine->update_memory(versioned_memory(9, 1)), ErrorCode::not_found));
+  EXPECT_TRUE(is_error(engine->update_memory(versioned_memory(9, 1)), ErrorCode::not_found));
   EXPECT_TRUE(lock_is_free());
   EXPECT_FALSE(engine->transact([](Transaction&) -> Result<void> {
     return std::unexpected(Error{ErrorCode::invalid_argument, 0, "rolled back"});
@@ -195,7 +195,7 @@ struct Shares {
 // `count` processes write as fast as they can for two seconds; one more comes by every 20 ms.
 void compete(const std::filesystem::path& store, std::uint64_t count, Shares& result) {
   auto engine = StorageEngine::open(store);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   std::vector<ActorProcess> greedy;
   for (std::uint64_t i = 0; i < count; ++i) {
     greedy.push_back(start_actor(store, {"greedy", std::to_string(100 + i)}));
@@ -207,7 +207,7 @@ void compete(const std::filesystem::path& store, std::uint64_t count, Shares& re
   std::uint32_t stored = 0;
   while (milliseconds_since(begin) < milliseconds(2'000)) {
     const auto one = steady_clock::now();
-    ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, ++stored))));
+    ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, ++stored))));
     longest = std::max(longest, milliseconds_since(one));
     ::usleep(20'000);
   }

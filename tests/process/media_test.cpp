@@ -79,8 +79,8 @@ TEST_F(Media, FullDiskKeepsEverythingAcknowledged) {
   if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
   const auto store = disk.path() / "store";
   auto engine = StorageEngine::open(store);
-  ASSERT_TRUE(succeeded(engine));
-  ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(engine));
+  ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
   ActorProcess other = serving_actor(store);
   // Small and large ones until nothing goes any more; what was acknowledged is counted.
   std::vector<std::uint64_t> acknowledged{};
@@ -92,7 +92,7 @@ TEST_F(Media, FullDiskKeepsEverythingAcknowledged) {
       continue;
     }
     ++refused;
-    ASSERT_TRUE(failed_with(stored, ErrorCode::no_space));
+    ASSERT_TRUE(is_error(stored, ErrorCode::no_space));
     EXPECT_NE(stored.error().message.find(store.string()), std::string::npos) << text_of(stored.error());
   }
   EXPECT_EQ(refused, 5U);
@@ -100,12 +100,12 @@ TEST_F(Media, FullDiskKeepsEverythingAcknowledged) {
   const auto expect_all_there = [&](const StorageEngine& opened) {
     for (const std::uint64_t key : acknowledged) {
       const auto node = opened.load_memory(memory_id(key));
-      ASSERT_TRUE(succeeded(node)) << "I11: memory " << key;
+      ASSERT_TRUE(ok(node)) << "I11: memory " << key;
       EXPECT_EQ(*node, big_memory(key));
     }
     EXPECT_EQ(version_in(opened, 1), 1U);
     const auto report = opened.verify();
-    ASSERT_TRUE(succeeded(report));
+    ASSERT_TRUE(ok(report));
     for (const Problem& problem : report->problems) ADD_FAILURE() << problem.message;
     EXPECT_EQ(opened.stats()->memory_count, acknowledged.size() + 1);
   };
@@ -113,37 +113,37 @@ TEST_F(Media, FullDiskKeepsEverythingAcknowledged) {
   EXPECT_EQ(other.ask("load 1"), "version 1");
   // The last bytes, too: nothing at all can be allocated. A checkpoint needs no space, and neither does an open.
   fill_disk(disk.path() / "ballast", 0);
-  EXPECT_TRUE(failed_with(engine->store_memory(big_memory(3'000)), ErrorCode::no_space));
-  EXPECT_TRUE(succeeded(engine->checkpoint()));
+  EXPECT_TRUE(is_error(engine->store_memory(big_memory(3'000)), ErrorCode::no_space));
+  EXPECT_TRUE(ok(engine->checkpoint()));
   {
     const auto fresh = StorageEngine::open(store);
-    ASSERT_TRUE(succeeded(fresh));
+    ASSERT_TRUE(ok(fresh));
     expect_all_there(*fresh);
   }
   // Deleting makes room inside the store even though the disk stays full.
-  ASSERT_TRUE(succeeded(engine->delete_memory(memory_id(acknowledged.back()))));
+  ASSERT_TRUE(ok(engine->delete_memory(memory_id(acknowledged.back()))));
   acknowledged.pop_back();
-  ASSERT_TRUE(succeeded(engine->store_memory(big_memory(4'000))));
+  ASSERT_TRUE(ok(engine->store_memory(big_memory(4'000))));
   acknowledged.push_back(4'000);
   // Space again: both processes go on, nothing is poisoned.
   fs::remove(disk.path() / "ballast");
-  ASSERT_TRUE(succeeded(engine->delete_memory(memory_id(acknowledged.front()))));
+  ASSERT_TRUE(ok(engine->delete_memory(memory_id(acknowledged.front()))));
   acknowledged.erase(acknowledged.begin());
   EXPECT_TRUE(other.ask("update 1 2").starts_with("ok"));
   EXPECT_EQ(version_in(*engine, 1), 2U);
-  ASSERT_TRUE(succeeded(engine->update_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(engine->update_memory(versioned_memory(1, 1))));
   expect_all_there(*engine);
 }
 
 TEST_F(Media, FullDiskCannotHoldANewStoreAndIsToldSo) {
   const SmallDisk disk(scratch_ / "disk", "size=600k");
   if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
-  EXPECT_TRUE(failed_with(StorageEngine::open(disk.path() / "store"), ErrorCode::no_space));
+  EXPECT_TRUE(is_error(StorageEngine::open(disk.path() / "store"), ErrorCode::no_space));
   // Nothing that was left behind stands in the way once there is space.
   ASSERT_EQ(::mount(nullptr, disk.path().c_str(), nullptr, MS_REMOUNT, "size=32m"), 0);
   auto engine = StorageEngine::open(disk.path() / "store");
-  ASSERT_TRUE(succeeded(engine));
-  EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(engine));
+  EXPECT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
 }
 
 // btrfs makes a new copy of what is overwritten, and the kernel makes a page of a mapping read-only when it writes it
@@ -165,9 +165,9 @@ TEST_F(Media, FullCopyOnWriteDiskIsNoSignal) {
   const auto write_back = [&] { return run_command({"sync", "-f", mounted}).status; };
   {
     auto engine = StorageEngine::open(mounted / "store");
-    ASSERT_TRUE(succeeded(engine));
+    ASSERT_TRUE(ok(engine));
     for (std::uint64_t key = 1; key <= 20; ++key) {
-      ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(key, 1))));
+      ASSERT_TRUE(ok(engine->store_memory(versioned_memory(key, 1))));
     }
     run_command(
         {"dd", "if=/dev/zero", "of=" + (mounted / "ballast").string(), "bs=64k"});  // until nothing goes any more
@@ -177,19 +177,19 @@ TEST_F(Media, FullCopyOnWriteDiskIsNoSignal) {
       ASSERT_LT(memories, 2'000U);
       const auto stored = engine->store_memory(versioned_memory(memories + 1, 1));
       full = !stored;
-      ASSERT_TRUE(full ? failed_with(stored, ErrorCode::no_space) : succeeded(stored));
+      ASSERT_TRUE(full ? is_error(stored, ErrorCode::no_space) : ok(stored));
       memories += full ? 0U : 1U;
     }
     for (std::uint64_t key = 1; key <= 10; ++key, --memories) {
       ASSERT_EQ(write_back(), 0);
-      ASSERT_TRUE(succeeded(engine->delete_memory(memory_id(key)))) << "deletions go on";
+      ASSERT_TRUE(ok(engine->delete_memory(memory_id(key)))) << "deletions go on";
     }
     ASSERT_EQ(write_back(), 0);
-    EXPECT_TRUE(succeeded(engine->checkpoint()));
+    EXPECT_TRUE(ok(engine->checkpoint()));
     expect_healthy(*engine);
     fs::remove(mounted / "ballast");
     ASSERT_EQ(write_back(), 0);
-    EXPECT_TRUE(succeeded(engine->store_memory(big_memory(3'000))));
+    EXPECT_TRUE(ok(engine->store_memory(big_memory(3'000))));
     EXPECT_EQ(engine->stats()->memory_count, memories + 1);
   }
 }
@@ -199,11 +199,11 @@ TEST_F(Media, BackupOntoAFullDisk) {
   const SmallDisk disk(scratch_ / "disk", "size=1m");
   if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
   auto engine = StorageEngine::open(scratch_ / "store");
-  ASSERT_TRUE(succeeded(engine));
-  for (std::uint64_t key = 1; key <= 10; ++key) ASSERT_TRUE(succeeded(engine->store_memory(big_memory(key))));
-  EXPECT_TRUE(failed_with(engine->backup(disk.path() / "copy"), ErrorCode::no_space));
+  ASSERT_TRUE(ok(engine));
+  for (std::uint64_t key = 1; key <= 10; ++key) ASSERT_TRUE(ok(engine->store_memory(big_memory(key))));
+  EXPECT_TRUE(is_error(engine->backup(disk.path() / "copy"), ErrorCode::no_space));
   EXPECT_FALSE(StorageEngine::open(disk.path() / "copy", {.read_only = true}));
-  EXPECT_TRUE(succeeded(engine->store_memory(big_memory(11))));
+  EXPECT_TRUE(ok(engine->store_memory(big_memory(11))));
 }
 
 TEST_F(Media, ReadOnlyMedia) {
@@ -212,34 +212,34 @@ TEST_F(Media, ReadOnlyMedia) {
   const auto store = disk.path() / "store";
   {
     auto engine = StorageEngine::open(store);
-    ASSERT_TRUE(succeeded(engine));
+    ASSERT_TRUE(ok(engine));
     for (std::uint64_t key = 1; key <= 30; ++key) {
-      ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(key, 1))));
+      ASSERT_TRUE(ok(engine->store_memory(versioned_memory(key, 1))));
     }
   }
   ASSERT_TRUE(disk.make_read_only());
   const auto refused = StorageEngine::open(store);
-  EXPECT_TRUE(failed_with(refused, ErrorCode::read_only));
-  EXPECT_TRUE(failed_with(StorageEngine::open(disk.path() / "new"), ErrorCode::read_only));
+  EXPECT_TRUE(is_error(refused, ErrorCode::read_only));
+  EXPECT_TRUE(is_error(StorageEngine::open(disk.path() / "new"), ErrorCode::read_only));
   {
     auto engine = StorageEngine::open(store, {.read_only = true});
-    ASSERT_TRUE(succeeded(engine));
+    ASSERT_TRUE(ok(engine));
     for (std::uint64_t key = 1; key <= 30; ++key) EXPECT_EQ(version_in(*engine, key), 1U);
-    EXPECT_TRUE(failed_with(engine->store_memory(versioned_memory(1, 2)), ErrorCode::read_only));
-    EXPECT_TRUE(failed_with(engine->checkpoint(), ErrorCode::read_only));
+    EXPECT_TRUE(is_error(engine->store_memory(versioned_memory(1, 2)), ErrorCode::read_only));
+    EXPECT_TRUE(is_error(engine->checkpoint(), ErrorCode::read_only));
     EXPECT_EQ(engine->scan_all_memories()->size(), 30U);
-    EXPECT_TRUE(succeeded(engine->verify()));
-    EXPECT_TRUE(succeeded(engine->backup(scratch_ / "copy")));
-    EXPECT_TRUE(succeeded(engine->close()));
+    EXPECT_TRUE(ok(engine->verify()));
+    EXPECT_TRUE(ok(engine->backup(scratch_ / "copy")));
+    EXPECT_TRUE(ok(engine->close()));
   }
   auto copy = StorageEngine::open(scratch_ / "copy");
-  ASSERT_TRUE(succeeded(copy));
+  ASSERT_TRUE(ok(copy));
   expect_healthy(*copy);
   EXPECT_EQ(copy->stats()->memory_count, 30U);
   ASSERT_TRUE(disk.make_writable());
   auto writable = StorageEngine::open(store);
-  ASSERT_TRUE(succeeded(writable));
-  EXPECT_TRUE(succeeded(writable->store_memory(versioned_memory(1, 2))));
+  ASSERT_TRUE(ok(writable));
+  EXPECT_TRUE(ok(writable->store_memory(versioned_memory(1, 2))));
 }
 
 // read_only beside a live writer: it sees every commit and writes nothing.
@@ -248,7 +248,7 @@ TEST_F(Media, ReadOnlyEngineBesideAWriter) {
   ActorProcess writer = serving_actor(store);
   ASSERT_TRUE(writer.ask("store 1 1").starts_with("ok"));
   auto engine = StorageEngine::open(store, {.read_only = true});
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   for (std::uint32_t version = 2; version < 30; ++version) {
     ASSERT_TRUE(writer.ask("update 1 " + std::to_string(version)).starts_with("ok"));
     ASSERT_TRUE(writer.ask("store " + std::to_string(100 + version) + " 1").starts_with("ok"));
@@ -268,7 +268,7 @@ class Permissions : public testing::Test {
   void SetUp() override {
     if (::getuid() != 0) GTEST_SKIP() << "only the super user can become another one";
     ASSERT_EQ(::chmod(scratch_.path().c_str(), 0755), 0);
-    ASSERT_TRUE(succeeded(StorageEngine::open(store_)->store_memory(versioned_memory(1, 1))));
+    ASSERT_TRUE(ok(StorageEngine::open(store_)->store_memory(versioned_memory(1, 1))));
   }
 
   std::string open_as_nobody(const fs::path& path, const std::string& options = "") {
@@ -302,7 +302,7 @@ TEST_F(Permissions, FilesThatCannotBeWritten) {
     EXPECT_TRUE(answer.starts_with("error permission_denied")) << name << ": " << answer;
   }
   EXPECT_EQ(open_as_nobody(store_, "read_only 1"), "ok") << "reading is allowed";
-  EXPECT_TRUE(succeeded(StorageEngine::open(store_)));
+  EXPECT_TRUE(ok(StorageEngine::open(store_)));
 }
 
 TEST_F(Permissions, NoNewStoreWhereOneMayNotWrite) {
@@ -314,7 +314,7 @@ TEST_F(Permissions, NoNewStoreWhereOneMayNotWrite) {
 TEST_F(Permissions, ADirectoryThatEverybodyMayWriteIsRefused) {
   ASSERT_EQ(::chmod(store_.c_str(), 0777), 0);
   const auto opened = StorageEngine::open(store_);
-  ASSERT_TRUE(failed_with(opened, ErrorCode::permission_denied));
+  ASSERT_TRUE(is_error(opened, ErrorCode::permission_denied));
   EXPECT_NE(opened.error().message.find("chmod"), std::string::npos);
 }
 

@@ -15,6 +15,7 @@
 
 #include "process/versioned_memory.hpp"
 #include "support/actor_process.hpp"
+#include "support/results.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace mentedb::test {
@@ -45,41 +46,25 @@ inline std::uint64_t number_from_environment(const char* name, std::uint64_t oth
   return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-inline std::string text_of(const Error& error) { return std::string(to_string(error.code)) + ": " + error.message; }
-
-/// For ASSERT_TRUE and EXPECT_TRUE: the error is the message.
-template <class T>
-::testing::AssertionResult succeeded(const Result<T>& result) {
-  if (result) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << text_of(result.error());
-}
-
-template <class T>
-::testing::AssertionResult failed_with(const Result<T>& result, ErrorCode code) {
-  if (result) return ::testing::AssertionFailure() << "succeeded instead of " << to_string(code);
-  if (result.error().code == code) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << text_of(result.error()) << " instead of " << to_string(code);
-}
-
 /// `verify` finds nothing, every memory is a whole version, and the counters are what a count gives (I2, I12).
 inline void expect_healthy(const StorageEngine& engine) {
   const auto report = engine.verify();
-  ASSERT_TRUE(succeeded(report));
+  ASSERT_TRUE(ok(report));
   for (const Problem& problem : report->problems) ADD_FAILURE() << problem.file << ": " << problem.message;
   std::uint64_t memories = 0;
   std::uint64_t pages = 0;
-  ASSERT_TRUE(succeeded(engine.for_each_memory([&](const MemoryNode& node, PageId page) {
+  ASSERT_TRUE(ok(engine.for_each_memory([&](const MemoryNode& node, PageId page) {
     EXPECT_EQ(what_is_wrong(node), "");
     ++memories;
     const auto copy = engine.read_page(page);
-    EXPECT_TRUE(succeeded(copy));
+    EXPECT_TRUE(ok(copy));
     if (copy) pages += copy->header.page_count;
     const auto found = engine.find(node.id);
-    EXPECT_TRUE(found && *found == page) << "find and scan disagree about memory " << key_of(node.id);
+    EXPECT_TRUE(found && *found == page) << "find and scan disagree about memory " << number_of(node.id);
     return true;
   })));
   const auto stats = engine.stats();
-  ASSERT_TRUE(succeeded(stats));
+  ASSERT_TRUE(ok(stats));
   EXPECT_EQ(stats->memory_count, memories);
   EXPECT_GE(stats->used_pages, pages);  // raw pages may be there, too
 }
@@ -91,7 +76,7 @@ inline std::uint32_t version_in(const StorageEngine& engine, std::uint64_t key) 
     EXPECT_EQ(what_is_wrong(*node), "");
     return version_of(*node);
   }
-  EXPECT_TRUE(failed_with(node, ErrorCode::not_found));
+  EXPECT_TRUE(is_error(node, ErrorCode::not_found));
   return 0;
 }
 

@@ -14,16 +14,16 @@ class ReplacedFiles : public testing::Test {
   void SetUp() override {
     make_store(store_, 1);
     auto opened = StorageEngine::open(store_);
-    ASSERT_TRUE(succeeded(opened));
+    ASSERT_TRUE(ok(opened));
     engine_.emplace(std::move(*opened));
   }
 
   // A store that holds memory 1 at `version`, closed.
   static void make_store(const fs::path& path, std::uint32_t version) {
     auto engine = StorageEngine::open(path);
-    ASSERT_TRUE(succeeded(engine));
-    ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, version))));
-    ASSERT_TRUE(succeeded(engine->checkpoint()));
+    ASSERT_TRUE(ok(engine));
+    ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, version))));
+    ASSERT_TRUE(ok(engine->checkpoint()));
   }
 
   // The same bytes under new inodes, as `cp -a`, `rsync` and a restored snapshot make them.
@@ -62,7 +62,7 @@ TEST_F(ReplacedFiles, BothByAnotherStore) {
   copy_over(scratch_ / "other", store_, {"wal.log", "pages.db"});
   expect_refused("wal.log");
   const auto fresh = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(fresh));
+  ASSERT_TRUE(ok(fresh));
   expect_healthy(*fresh);
   EXPECT_EQ(version_in(*fresh, 1), 77U);
   EXPECT_EQ(version_in(*fresh, 50), 0U);
@@ -72,14 +72,14 @@ TEST_F(ReplacedFiles, LogByAnotherStores) {
   make_store(scratch_ / "other", 77);
   copy_over(scratch_ / "other", store_, {"wal.log"});
   expect_refused("wal.log");
-  EXPECT_TRUE(failed_with(StorageEngine::open(store_), ErrorCode::corruption));
+  EXPECT_TRUE(is_error(StorageEngine::open(store_), ErrorCode::corruption));
 }
 
 TEST_F(ReplacedFiles, PagesByAnotherStores) {
   make_store(scratch_ / "other", 77);
   copy_over(scratch_ / "other", store_, {"pages.db"});
   expect_refused("pages.db");
-  EXPECT_TRUE(failed_with(StorageEngine::open(store_), ErrorCode::corruption));
+  EXPECT_TRUE(is_error(StorageEngine::open(store_), ErrorCode::corruption));
 }
 
 TEST_F(ReplacedFiles, LogRemoved) {
@@ -108,16 +108,16 @@ TEST_F(ReplacedFiles, DirectoryMovedAway) {
   expect_refused("wal.log");
   EXPECT_FALSE(fs::exists(store_)) << "a refused write makes no new store at the old place";
   fs::rename(scratch_ / "elsewhere", store_);
-  EXPECT_TRUE(succeeded(engine_->store_memory(versioned_memory(2, 1)))) << "moved back, all is well";
+  EXPECT_TRUE(ok(engine_->store_memory(versioned_memory(2, 1)))) << "moved back, all is well";
   expect_healthy(*engine_);
 }
 
 // Restored from a copy of itself that lacks nothing: the engine opens the new files, and its write lands there.
 TEST_F(ReplacedFiles, BothByTheSameStore) {
-  ASSERT_TRUE(succeeded(engine_->store_memory(versioned_memory(2, 1))));
+  ASSERT_TRUE(ok(engine_->store_memory(versioned_memory(2, 1))));
   copy_over(store_, store_, {"wal.log", "pages.db"});
-  ASSERT_TRUE(succeeded(engine_->store_memory(versioned_memory(3, 1))));
-  ASSERT_TRUE(succeeded(engine_->update_memory(versioned_memory(1, 2))));
+  ASSERT_TRUE(ok(engine_->store_memory(versioned_memory(3, 1))));
+  ASSERT_TRUE(ok(engine_->update_memory(versioned_memory(1, 2))));
   expect_healthy(*engine_);
   ActorProcess other = serving_actor(store_);
   EXPECT_EQ(other.ask("load 1"), "version 2");
@@ -133,7 +133,7 @@ TEST_F(ReplacedFiles, BothByTheSameStore) {
 TEST_F(ReplacedFiles, BothByAnOlderCopyOfTheSameStore) {
   fs::create_directory(scratch_ / "old");
   copy_over(store_, scratch_ / "old", {"wal.log", "pages.db"});
-  ASSERT_TRUE(succeeded(engine_->store_memory(versioned_memory(2, 1))));
+  ASSERT_TRUE(ok(engine_->store_memory(versioned_memory(2, 1))));
   copy_over(scratch_ / "old", store_, {"wal.log", "pages.db"});
   expect_refused("wal.log");
 }
@@ -142,21 +142,21 @@ TEST_F(ReplacedFiles, BothByAnOlderCopyOfTheSameStore) {
 TEST_F(ReplacedFiles, LogByAnOlderCopyOfItself) {
   fs::create_directory(scratch_ / "old");
   copy_over(store_, scratch_ / "old", {"wal.log"});
-  ASSERT_TRUE(succeeded(engine_->store_memory(versioned_memory(2, 1))));
+  ASSERT_TRUE(ok(engine_->store_memory(versioned_memory(2, 1))));
   copy_over(scratch_ / "old", store_, {"wal.log"});
   EXPECT_FALSE(engine_->store_memory(versioned_memory(3, 1)));
-  EXPECT_TRUE(failed_with(StorageEngine::open(store_), ErrorCode::corruption));
+  EXPECT_TRUE(is_error(StorageEngine::open(store_), ErrorCode::corruption));
 }
 
 TEST_F(ReplacedFiles, LogByAnEqualCopyOfItself) {
-  ASSERT_TRUE(succeeded(engine_->store_memory(versioned_memory(2, 1))));
+  ASSERT_TRUE(ok(engine_->store_memory(versioned_memory(2, 1))));
   auto peer = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(peer));
+  ASSERT_TRUE(ok(peer));
   copy_over(store_, store_, {"wal.log"});
   // Both engines come to lock the same new file: I6 holds and no number is used twice (I8).
   for (std::uint32_t version = 2; version < 12; version += 2) {
-    ASSERT_TRUE(succeeded(engine_->update_memory(versioned_memory(2, version))));
-    ASSERT_TRUE(succeeded(peer->update_memory(versioned_memory(2, version + 1))));
+    ASSERT_TRUE(ok(engine_->update_memory(versioned_memory(2, version))));
+    ASSERT_TRUE(ok(peer->update_memory(versioned_memory(2, version + 1))));
     EXPECT_EQ(version_in(*engine_, 2), version + 1);
   }
   expect_healthy(*peer);
@@ -174,7 +174,7 @@ TEST_F(ReplacedFiles, WhileAHolderIsInTheMiddle) {
   const auto answer = holder.receive();
   ASSERT_TRUE(answer && answer->starts_with("error incompatible")) << answer.value_or("(nothing)");
   const auto fresh = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(fresh));
+  ASSERT_TRUE(ok(fresh));
   EXPECT_EQ(version_in(*fresh, 7), 0U);
   expect_healthy(*fresh);
 }
@@ -186,14 +186,14 @@ TEST_F(ReplacedFiles, UnderManyThreads) {
   for (std::uint64_t i = 0; i < 6; ++i) {
     threads.emplace_back([this, i] {
       for (std::uint64_t n = 0; n < 5; ++n) {
-        EXPECT_TRUE(succeeded(engine_->store_memory(versioned_memory(100 + 10 * i + n, 1))));
+        EXPECT_TRUE(ok(engine_->store_memory(versioned_memory(100 + 10 * i + n, 1))));
         EXPECT_EQ(version_in(*engine_, 1), 1U);
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   const auto fresh = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(fresh));
+  ASSERT_TRUE(ok(fresh));
   EXPECT_EQ(fresh->stats()->memory_count, 31U);
   expect_healthy(*fresh);
 }

@@ -21,7 +21,7 @@ class SystemCalls : public testing::Test {
     const ScratchDirectory scratch;
     const auto store = scratch / "store";
     const auto peer = StorageEngine::open(store);
-    EXPECT_TRUE(succeeded(peer));
+    EXPECT_TRUE(ok(peer));
     ActorProcess actor =
         start_actor(store, {"serve"}, {.wrapper = trace_into(scratch / "trace"), .output = std::nullopt});
     std::vector<std::string> lines{"open",   "store 1 1", "update 1 2", "store 2 1", "delete 2",

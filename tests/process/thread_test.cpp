@@ -16,7 +16,7 @@ class Threads : public testing::Test {
  protected:
   StorageEngine open(const Options& options = {}) {
     auto engine = StorageEngine::open(store_, options);
-    EXPECT_TRUE(succeeded(engine));
+    EXPECT_TRUE(ok(engine));
     return std::move(*engine);
   }
 
@@ -42,21 +42,21 @@ void write_and_watch(std::vector<StorageEngine*> engines) {
       StorageEngine& engine = *engines[i % engines.size()];
       StorageEngine& other = *engines[(i + 1) % engines.size()];
       for (std::uint32_t version = 1; version <= kRounds; ++version) {
-        EXPECT_TRUE(succeeded(engine.store_memory(versioned_memory(1 + i, version))));
+        EXPECT_TRUE(ok(engine.store_memory(versioned_memory(1 + i, version))));
         EXPECT_EQ(version_in(other, 1 + i), version) << "I4";
         const std::vector pair{versioned_memory(100 + 2 * i, version), versioned_memory(101 + 2 * i, version)};
-        EXPECT_TRUE(succeeded(engine.store_memories(pair)));
-        EXPECT_TRUE(succeeded(engine.transact([&](Transaction& tx) -> Result<void> {
+        EXPECT_TRUE(ok(engine.store_memories(pair)));
+        EXPECT_TRUE(ok(engine.transact([&](Transaction& tx) -> Result<void> {
           auto node = tx.load(memory_id(200));
           const std::uint32_t last = node ? version_of(*node) : 0;
           const auto stored = tx.store(versioned_memory(200, last + 1));
           return stored ? Result<void>{} : std::unexpected(stored.error());
         })));
         if (version % 8 == 0) {
-          EXPECT_TRUE(succeeded(engine.checkpoint()));
+          EXPECT_TRUE(ok(engine.checkpoint()));
         }
         if (version % 5 == 0) {
-          EXPECT_TRUE(succeeded(engine.delete_memory(memory_id(1 + i))));
+          EXPECT_TRUE(ok(engine.delete_memory(memory_id(1 + i))));
           EXPECT_EQ(version_in(other, 1 + i), 0U) << "I4";
         }
       }
@@ -75,12 +75,12 @@ void write_and_watch(std::vector<StorageEngine*> engines) {
           EXPECT_GE(version, seen[key]) << "I3";
           seen[key] = version;
         }
-        EXPECT_TRUE(succeeded(engine.scan_all_memories()));
+        EXPECT_TRUE(ok(engine.scan_all_memories()));
         const auto committed = engine.wait_for_change(cursor, milliseconds(5));
-        ASSERT_TRUE(succeeded(committed));
+        ASSERT_TRUE(ok(committed));
         EXPECT_GE(*committed, cursor);
         cursor = *committed;
-        EXPECT_TRUE(succeeded(engine.stats()));
+        EXPECT_TRUE(ok(engine.stats()));
       }
     });
   }
@@ -117,7 +117,7 @@ TEST_F(Threads, CommitTogether) {
   for (std::uint64_t i = 0; i < kWriters; ++i) {
     bodies.emplace_back([&, i] {
       for (std::uint64_t n = 0; n < kEach; ++n) {
-        EXPECT_TRUE(succeeded(engine.store_memory(versioned_memory(1 + i * kEach + n, 1))));
+        EXPECT_TRUE(ok(engine.store_memory(versioned_memory(1 + i * kEach + n, 1))));
       }
     });
   }
@@ -136,10 +136,10 @@ TEST_F(Threads, AFailingWriteLeavesTheOthersOfItsGroupAlone) {
     bodies.emplace_back([&, i] {
       for (std::uint32_t n = 1; n <= 20; ++n) {
         if (i % 2 == 0) {
-          EXPECT_TRUE(succeeded(engine.store_memory(versioned_memory(1 + i, n))));
+          EXPECT_TRUE(ok(engine.store_memory(versioned_memory(1 + i, n))));
         } else {
-          EXPECT_TRUE(failed_with(engine.update_memory(versioned_memory(500 + i, n)), ErrorCode::not_found));
-          EXPECT_TRUE(failed_with(engine.delete_memory(memory_id(500 + i)), ErrorCode::not_found));
+          EXPECT_TRUE(is_error(engine.update_memory(versioned_memory(500 + i, n)), ErrorCode::not_found));
+          EXPECT_TRUE(is_error(engine.delete_memory(memory_id(500 + i)), ErrorCode::not_found));
         }
       }
     });
@@ -163,7 +163,7 @@ TEST_F(Threads, CloseDuringCalls) {
           for (std::uint32_t version = first;; ++version) {
             const auto stored = engine.store_memory(versioned_memory(1 + i, version));
             if (!stored) {
-              EXPECT_TRUE(failed_with(stored, ErrorCode::closed));
+              EXPECT_TRUE(is_error(stored, ErrorCode::closed));
               return;
             }
             acknowledged[i] = version;
@@ -178,15 +178,15 @@ TEST_F(Threads, CloseDuringCalls) {
             return true;
           });
           if (all) continue;
-          EXPECT_TRUE(failed_with(all, ErrorCode::closed));
+          EXPECT_TRUE(is_error(all, ErrorCode::closed));
           return;
         }
       });
       bodies.emplace_back([&] {
         while (started < 4) std::this_thread::yield();
-        EXPECT_TRUE(succeeded(engine.close()));
-        EXPECT_TRUE(failed_with(engine.load_memory(memory_id(1)), ErrorCode::closed));
-        EXPECT_TRUE(succeeded(engine.close())) << "idempotent";
+        EXPECT_TRUE(ok(engine.close()));
+        EXPECT_TRUE(is_error(engine.load_memory(memory_id(1)), ErrorCode::closed));
+        EXPECT_TRUE(ok(engine.close())) << "idempotent";
       });
       run_all(bodies);
     }
@@ -207,7 +207,7 @@ TEST_F(Threads, CloseEndsWaitForChange) {
   while (!waiting) std::this_thread::yield();
   std::this_thread::sleep_for(milliseconds(50));  // into the wait; when it is late, there is nothing to test
   const auto begin = steady_clock::now();
-  EXPECT_TRUE(succeeded(engine.close()));
+  EXPECT_TRUE(ok(engine.close()));
   EXPECT_LT(milliseconds_since(begin), milliseconds(1'500));
   waiter.join();
 }
@@ -215,15 +215,15 @@ TEST_F(Threads, CloseEndsWaitForChange) {
 // Many engines come and go while others of the same process work.
 TEST_F(Threads, OpenAndCloseAllTheTime) {
   StorageEngine keeper = open();
-  ASSERT_TRUE(succeeded(keeper.store_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(keeper.store_memory(versioned_memory(1, 1))));
   std::vector<std::function<void()>> bodies;
   for (std::uint64_t i = 0; i < 4; ++i) {
     bodies.emplace_back([&, i] {
       for (std::uint32_t n = 1; n <= 10; ++n) {
         auto engine = StorageEngine::open(store_);
-        ASSERT_TRUE(succeeded(engine));
+        ASSERT_TRUE(ok(engine));
         EXPECT_EQ(version_in(*engine, 1), 1U);
-        EXPECT_TRUE(succeeded(engine->store_memory(versioned_memory(10 + i, n))));
+        EXPECT_TRUE(ok(engine->store_memory(versioned_memory(10 + i, n))));
         EXPECT_EQ(version_in(keeper, 10 + i), n);
       }
     });

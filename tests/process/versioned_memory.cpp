@@ -4,19 +4,6 @@
 
 namespace mentedb::test {
 
-MemoryId memory_id(std::uint64_t key) {
-  MemoryId id;
-  for (std::size_t i = 0; i < 8; ++i) id.bytes[i] = static_cast<std::uint8_t>(key >> (8 * i));
-  id.bytes[15] = 1;  // never nil
-  return id;
-}
-
-std::uint64_t key_of(const MemoryId& id) {
-  std::uint64_t key = 0;
-  for (std::size_t i = 8; i-- > 0;) key = key << 8 | id.bytes[i];
-  return key;
-}
-
 MemoryNode versioned_memory(std::uint64_t key, std::uint32_t version) {
   std::minstd_rand random(static_cast<std::uint32_t>(key * 2'654'435'761U + version * 40'503U + 1));
   MemoryNode node;
@@ -36,7 +23,7 @@ MemoryNode versioned_memory(std::uint64_t key, std::uint32_t version) {
 }
 
 std::string what_is_wrong(const MemoryNode& node) {
-  const std::uint64_t key = key_of(node.id);
+  const std::uint64_t key = number_of(node.id);
   if (node == versioned_memory(key, version_of(node))) return {};
   return "memory " + std::to_string(key) + " is no whole version " + std::to_string(version_of(node));
 }

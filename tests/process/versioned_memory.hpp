@@ -7,11 +7,9 @@
 
 #include <mentedb/memory_node.hpp>
 
-namespace mentedb::test {
+#include "support/memory_ids.hpp"
 
-/// The id of memory number `key`.
-MemoryId memory_id(std::uint64_t key);
-std::uint64_t key_of(const MemoryId& id);
+namespace mentedb::test {
 
 /// One to about six pages of 1 KiB; versions of one memory differ in size, too.
 MemoryNode versioned_memory(std::uint64_t key, std::uint32_t version);

@@ -21,7 +21,7 @@ class Visibility : public testing::Test {
 TEST_F(Visibility, PingPong) {
   const std::uint64_t rounds = number_from_environment("MENTEDB_ROUNDS", 700);
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   ActorProcess other = serving_actor(store_, "limit 65536");
   for (std::uint32_t round = 1; round <= rounds; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
@@ -31,19 +31,19 @@ TEST_F(Visibility, PingPong) {
     ASSERT_TRUE(other.ask((was_there ? "update " : "store ") + words).starts_with("ok"));
     ASSERT_EQ(version_in(*engine, key), round);
     const auto page = engine->find(memory_id(key));
-    ASSERT_TRUE(succeeded(page));
+    ASSERT_TRUE(ok(page));
     const auto by_page = engine->load_memory(*page);
-    ASSERT_TRUE(succeeded(by_page));
+    ASSERT_TRUE(ok(by_page));
     ASSERT_EQ(version_of(*by_page), round);
     const Lsn cursor = engine->committed_lsn();
     if (round % 3 == 0) {
-      ASSERT_TRUE(succeeded(engine->delete_memory(memory_id(key))));
+      ASSERT_TRUE(ok(engine->delete_memory(memory_id(key))));
       ASSERT_TRUE(other.ask("load " + std::to_string(key)).starts_with("error not_found"));
       ASSERT_TRUE(other.ask("find " + std::to_string(key)).starts_with("error not_found"));
       ASSERT_TRUE(other.ask("page " + std::to_string(page->value)).starts_with("error not_found"));
     } else {
       const auto moved = engine->update_memory(versioned_memory(key, round + 100'000));
-      ASSERT_TRUE(succeeded(moved));
+      ASSERT_TRUE(ok(moved));
       ASSERT_EQ(other.ask("load " + std::to_string(key)), "version " + std::to_string(round + 100'000));
       ASSERT_EQ(other.ask("page " + std::to_string(moved->value)), "version " + std::to_string(round + 100'000));
     }
@@ -52,7 +52,7 @@ TEST_F(Visibility, PingPong) {
     ASSERT_EQ(other.ask("changes " + std::to_string(cursor.value)), "changes 1 " + now);
     if (round % 50 == 0) {
       const auto all = engine->scan_all_memories();
-      ASSERT_TRUE(succeeded(all));
+      ASSERT_TRUE(ok(all));
       ASSERT_EQ(other.ask("count"), "count " + std::to_string(all->size()));
     }
   }
@@ -60,7 +60,7 @@ TEST_F(Visibility, PingPong) {
 
 TEST_F(Visibility, WaitForChangeWakesInAnotherProcess) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   ActorProcess waiter = serving_actor(store_);
   std::vector<milliseconds> times;
   for (std::uint32_t round = 1; round <= 15; ++round) {
@@ -68,7 +68,7 @@ TEST_F(Visibility, WaitForChangeWakesInAnotherProcess) {
     waiter.send("wait " + std::to_string(before) + " 10000");
     // The waiter shall sleep when the commit comes; whether it does is not what is tested.
     std::this_thread::sleep_for(milliseconds(3));
-    ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, round))));
+    ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, round))));
     const auto committed = steady_clock::now();
     const auto answer = waiter.receive();
     times.push_back(milliseconds_since(committed));
@@ -81,7 +81,7 @@ TEST_F(Visibility, WaitForChangeWakesInAnotherProcess) {
 
 TEST_F(Visibility, WaitForChangeEndsInTimeWhenTheWriterIsKilled) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
+  ASSERT_TRUE(ok(engine));
   ActorProcess writer = serving_actor(store_);
   ActorProcess waiter = serving_actor(store_);
   writer.send("hold 1 1");
@@ -97,10 +97,10 @@ TEST_F(Visibility, WaitForChangeEndsInTimeWhenTheWriterIsKilled) {
 
 TEST_F(Visibility, WaitForChangeAnswersAtOnceWhenSomethingHasHappened) {
   auto engine = StorageEngine::open(store_);
-  ASSERT_TRUE(succeeded(engine));
-  ASSERT_TRUE(succeeded(engine->store_memory(versioned_memory(1, 1))));
+  ASSERT_TRUE(ok(engine));
+  ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
   const auto lsn = engine->wait_for_change(Lsn{0}, milliseconds(60'000));
-  ASSERT_TRUE(succeeded(lsn));
+  ASSERT_TRUE(ok(lsn));
   EXPECT_EQ(*lsn, engine->committed_lsn());
 }
 

@@ -22,7 +22,7 @@ class PagesFixture : public ::testing::Test {
   static constexpr std::uint32_t kPageBytes = 512;
   static constexpr const char* kPath = "/db/pages.db";
 
-  explicit PagesFixture(const mentedb::testing::SimDiskOptions& options = {}) : disk(options) {}
+  explicit PagesFixture(const mentedb::test::SimDiskOptions& options = {}) : disk(options) {}
 
   /// Room and free entries for this many pages, and readers may touch them.
   void grow(std::uint64_t page_count) {
@@ -76,8 +76,8 @@ class PagesFixture : public ::testing::Test {
   }
 
  protected:
-  mentedb::testing::SimDisk disk;
-  mentedb::testing::SimVfs vfs{disk};
+  mentedb::test::SimDisk disk;
+  mentedb::test::SimVfs vfs{disk};
   std::unique_ptr<vfs::Directory> directory = must(vfs.open_directory("/db", true));
   std::unique_ptr<vfs::File> file = create();
   format::Geometry geometry{kPageBytes};

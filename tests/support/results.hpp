@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -12,26 +13,33 @@
 
 namespace mentedb::test {
 
-/// The value; an error ends the test with its message.
+inline std::string text_of(const Error& error) { return std::string(to_string(error.code)) + ": " + error.message; }
+
+/// The value; an error ends the test with its message and the line that did not expect it.
 template <class T>
-T must(Result<T>&& result) {
-  if (!result) throw std::runtime_error(std::string(to_string(result.error().code)) + ": " + result.error().message);
+T must(Result<T>&& result, const std::source_location& at = std::source_location::current()) {
+  if (!result) {
+    const std::string_view file = at.file_name();
+    throw std::runtime_error(std::string(file.substr(file.rfind('/') + 1)) + ":" + std::to_string(at.line()) + ": " +
+                             text_of(result.error()));
+  }
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 /// True when the result is this error, and its message has these words.
 template <class T>
 ::testing::AssertionResult is_error(const Result<T>& result, ErrorCode code, std::string_view words = "") {
-  if (result) return ::testing::AssertionFailure() << "succeeded";
+  if (result) return ::testing::AssertionFailure() << "succeeded instead of " << to_string(code);
   const Error& error = result.error();
   if (error.code == code && error.message.find(words) != std::string::npos) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << to_string(error.code) << ": " << error.message;
+  return ::testing::AssertionFailure() << text_of(error) << " instead of " << to_string(code);
 }
 
+/// True when the result is no error.
 template <class T>
 ::testing::AssertionResult ok(const Result<T>& result) {
   if (result) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << to_string(result.error().code) << ": " << result.error().message;
+  return ::testing::AssertionFailure() << text_of(result.error());
 }
 
 }  // namespace mentedb::test

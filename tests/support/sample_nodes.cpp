@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "support/results.hpp"
+
 namespace mentedb::test {
 namespace {
 
@@ -112,9 +114,9 @@ std::string random_text(std::mt19937_64& random, std::size_t max_characters) {
 
 MemoryNode full_node() {
   MemoryNode node;
-  node.id = MemoryId::parse("00010203-0405-4607-8809-0a0b0c0d0e0f").value();
-  node.agent_id = AgentId::parse("10111213-1415-4617-9819-1a1b1c1d1e1f").value();
-  node.user_id = UserId::parse("20212223-2425-4627-a829-2a2b2c2d2e2f").value();
+  node.id = must(MemoryId::parse("00010203-0405-4607-8809-0a0b0c0d0e0f"));
+  node.agent_id = must(AgentId::parse("10111213-1415-4617-9819-1a1b1c1d1e1f"));
+  node.user_id = must(UserId::parse("20212223-2425-4627-a829-2a2b2c2d2e2f"));
   node.memory_type = MemoryType::AntiPattern;
   node.embedding = {0.5F, -0.0F, 0.1F};
   node.content = "Gr\xC3\xBC\xC3\x9F Gott";
@@ -123,7 +125,7 @@ MemoryNode full_node() {
   node.access_count = 7;
   node.salience = 0.25F;
   node.confidence = 0.75F;
-  node.space_id = SpaceId::parse("30313233-3435-4637-b839-3a3b3c3d3e3f").value();
+  node.space_id = must(SpaceId::parse("30313233-3435-4637-b839-3a3b3c3d3e3f"));
   node.attributes["bool"] = true;
   node.attributes["bytes"] = Bytes{std::byte{0}, std::byte{128}, std::byte{255}};
   node.attributes["float"] = 2.0;

@@ -11,8 +11,9 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "engine/engine_impl.hpp"
-#include "format/page_format.hpp"
 #include "offline/verify.hpp"
+#include "format/page_format.hpp"
+#include "support/memory_ids.hpp"
 #include "support/results.hpp"
 #include "support/sim/sim_vfs.hpp"
 
@@ -21,13 +22,11 @@ namespace mentedb::test {
 /// A memory whose id is `number`.
 inline MemoryNode memory(std::uint64_t number, std::string content = "content") {
   MemoryNode node;
-  node.id.bytes[0] = 0xAA;
-  for (std::size_t i = 0; i < 8; ++i) node.id.bytes[15 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+  node.id = memory_id(number);
   node.agent_id.bytes[0] = 1;
   node.content = std::move(content);
   return node;
 }
-inline MemoryId memory_id(std::uint64_t number) { return memory(number).id; }
 
 class StoreFixture : public ::testing::Test {
  protected:
@@ -81,8 +80,8 @@ class StoreFixture : public ::testing::Test {
     disk.install(path, content);
   }
 
-  mentedb::testing::SimDisk disk;
-  mentedb::testing::SimVfs vfs{disk};
+  mentedb::test::SimDisk disk;
+  mentedb::test::SimVfs vfs{disk};
 };
 
 }  // namespace mentedb::test

@@ -13,7 +13,7 @@
 #include "support/crash/campaign.hpp"
 #include "support/crash/workloads.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 constexpr std::string_view kUsage =
@@ -99,6 +99,6 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test
 
-int main(int argc, char** argv) { return mentedb::testing::run(argc, argv); }
+int main(int argc, char** argv) { return mentedb::test::run(argc, argv); }

@@ -196,7 +196,7 @@ State read_state(const StorageEngine& engine, const Script& script, std::string&
   State state;
   std::string wrong;
   const auto read = engine.for_each_memory([&](const MemoryNode& node, PageId) {
-    const std::uint64_t key = test::key_of(node.id);
+    const std::uint64_t key = test::number_of(node.id);
     if (!script.owns(key)) return true;
     state[key] = test::version_of(node);
     if (node != memory_of(key, test::version_of(node)))

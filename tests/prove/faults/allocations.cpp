@@ -138,13 +138,13 @@ Outcome attempt(Images& images, const RealCall& call, std::uint64_t first, bool 
   std::vector<Model> allowed{subject.intended};
   if (!result && subject.intended != subject.model) allowed.push_back(subject.model);
   if (subject.engine && call.keeps_engine) {
-    const MemoryNode node = testing::make_memory(800, 1);
+    const MemoryNode node = test::make_memory(800, 1);
     if (const auto stored = subject.engine->store_memory(node); !stored) {
       violation("the engine does not go on: " + stored.error().message);
     }
     for (Model& model : allowed) model.memories[node.id] = node;
     std::string problem;
-    const Model found = testing::read_all(*subject.engine, {}, problem);
+    const Model found = test::read_all(*subject.engine, {}, problem);
     if (!problem.empty()) violation("the engine reads: " + problem);
     if (std::ranges::none_of(allowed, [&](const Model& m) { return m.memories == found.memories; }))
       violation("the engine shows something else");

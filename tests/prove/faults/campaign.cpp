@@ -60,7 +60,7 @@ void Campaign::report(const Case& one, const std::string& what) {
 void Campaign::run(std::vector<Case> cases, const std::function<std::vector<std::string>(const Case&)>& run_case) {
   constexpr std::uint64_t kMostViolations = 50;
   possible_ += cases.size();
-  testing::SimRandom random(seed_);
+  test::SimRandom random(seed_);
   for (std::size_t i = cases.size(); i > 1; --i) std::swap(cases[i - 1], cases[random.below(i)]);
   for (const Case& one : cases) {
     if (faults_ >= budget_.faults || std::chrono::steady_clock::now() - begin_ >= budget_.time) break;

@@ -21,8 +21,8 @@ namespace mentedb::faults {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::make_memory;
-using testing::memory_id;
+using test::make_memory;
+using test::memory_id;
 
 struct Command {
   std::string name;
@@ -190,7 +190,7 @@ std::string check_state(const Command& command, const Subject& subject, bool ack
   auto engine = StorageEngine::open(subject.store, subject.options);
   if (!engine) return "cannot be opened: " + engine.error().message;
   std::string problem;
-  const Model found = testing::read_all(*engine, {}, problem);
+  const Model found = test::read_all(*engine, {}, problem);
   if (!problem.empty()) return problem;
   for (const auto& [id, node] : subject.model.memories) {
     const auto at = found.memories.find(id);
@@ -254,11 +254,11 @@ std::vector<std::string> attempt(Lab& lab, const Case& one) {
     auto copy = StorageEngine::open(subject.copy, options);
     if (result.status == 0) {
       std::string problem;
-      const Model found = copy ? testing::read_all(*copy, {}, problem) : Model{};
+      const Model found = copy ? test::read_all(*copy, {}, problem) : Model{};
       if (!copy || !problem.empty() || found.memories != subject.model.memories) violation("the copy is not whole");
     } else if (copy) {
       std::string problem;
-      const bool whole = testing::read_all(*copy, {}, problem).memories == subject.model.memories;
+      const bool whole = test::read_all(*copy, {}, problem).memories == subject.model.memories;
       const bool told = result.err.find("is not whole") != std::string::npos || result.out.find("lost") == 0;
       if (!whole && !told) violation("half a copy can be opened");
     }

@@ -19,8 +19,8 @@ int errno_of_name(std::string_view name) {
   return 0;
 }
 
-const std::vector<int>& errnos_of(testing::StepKind kind) {
-  using testing::StepKind;
+const std::vector<int>& errnos_of(test::StepKind kind) {
+  using test::StepKind;
   // A path is looked up, a descriptor made.
   static const std::vector<int> open_directory{EACCES, EPERM, EIO,    ENOSPC,  EDQUOT, ENOMEM,       EMFILE,
                                                ENFILE, ELOOP, ENOENT, ENOTDIR, EROFS,  ENAMETOOLONG, EMLINK};

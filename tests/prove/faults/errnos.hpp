@@ -16,7 +16,7 @@ std::string name_of_errno(int number);
 int errno_of_name(std::string_view name);
 
 /// What a method of the seam can report. EINTR is missing where the POSIX binding calls again.
-const std::vector<int>& errnos_of(testing::StepKind kind);
+const std::vector<int>& errnos_of(test::StepKind kind);
 
 /// A fault that says something about the files themselves (the name leads nowhere), so that an answer like
 /// `corruption` or `incompatible` is no false alarm.

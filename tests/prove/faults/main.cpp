@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -50,9 +51,14 @@ int main(int count, char** values) {
   }
   Campaign campaign(part, budget, seed);
   const Case* const one = replay.empty() ? nullptr : &replay;
-  if (part == "seam") return run_seam(campaign, one);
-  if (part == "allocations") return run_allocations(campaign, one);
-  if (part == "transfers") return run_transfers(campaign, one);
-  if (part == "command" && !command.empty()) return run_command(campaign, one, command);
+  try {
+    if (part == "seam") return run_seam(campaign, one);
+    if (part == "allocations") return run_allocations(campaign, one);
+    if (part == "transfers") return run_transfers(campaign, one);
+    if (part == "command" && !command.empty()) return run_command(campaign, one, command);
+  } catch (const std::exception& error) {  // from `must`: what a case needs did not work
+    std::fprintf(stderr, "prove faults: %s\n", error.what());
+    return 2;
+  }
   return usage();
 }

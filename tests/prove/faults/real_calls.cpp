@@ -11,13 +11,15 @@
 #include <mentedb/json.hpp>
 
 #include "format/geometry.hpp"
+#include "support/results.hpp"
 
 namespace mentedb::faults {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::make_memory;
-using testing::memory_id;
+using test::make_memory;
+using test::memory_id;
+using test::must;
 
 // Closing makes no checkpoint while the log is short of a quarter of its limit; a full log makes one soon.
 Options options_for(const std::string& image) {
@@ -37,12 +39,6 @@ Result<void> only_error(const Result<T>& result) {
 [[noreturn]] void give_up(const std::string& what) {
   std::fprintf(stderr, "prove faults: %s\n", what.c_str());
   std::exit(2);
-}
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) give_up(result.error().message);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 void put(StorageEngine& engine, Model& model, const MemoryNode& node) {
@@ -329,9 +325,9 @@ std::string check_real_store(const Subject& subject, const std::vector<Model>& a
   std::vector<PageId> raw;
   for (const auto& [page, bytes] : subject.model.raw) raw.push_back(page);
   std::string problem;
-  const Model found = testing::read_all(*engine, raw, problem);
+  const Model found = test::read_all(*engine, raw, problem);
   if (!problem.empty()) return problem;
-  if (std::ranges::find(allowed, found) == allowed.end()) return testing::difference(allowed.front(), found);
+  if (std::ranges::find(allowed, found) == allowed.end()) return test::difference(allowed.front(), found);
   const auto report = engine->verify();
   if (!report) return "verify: " + report.error().message;
   if (!report->problems.empty()) return "verify: " + report->problems.front().message;

@@ -12,7 +12,7 @@
 
 namespace mentedb::faults {
 
-using testing::Model;
+using test::Model;
 
 /// What a call works on. `Guard` is alive exactly while the engine runs: arguments are made before it, results looked
 /// at after it.

@@ -26,16 +26,16 @@
 namespace mentedb::faults {
 namespace {
 
-using testing::Effect;
-using testing::Fate;
-using testing::kStorePath;
-using testing::make_memory;
-using testing::memory_id;
-using testing::SimDisk;
-using testing::SimVfs;
-using testing::Step;
-using testing::StepAction;
-using testing::StepKind;
+using test::Effect;
+using test::Fate;
+using test::kStorePath;
+using test::make_memory;
+using test::memory_id;
+using test::SimDisk;
+using test::SimVfs;
+using test::Step;
+using test::StepAction;
+using test::StepKind;
 
 constexpr std::uint64_t kMostSteps = 3'000'000;
 
@@ -101,7 +101,7 @@ class Oracle {
   }
   std::string compare(const Model& found) const {
     if (std::ranges::find(models_, found) != models_.end()) return {};
-    return testing::difference(models_.front(), found);
+    return test::difference(models_.front(), found);
   }
   /// As `compare`, for an engine that was open all the time: until the next holder of the lock completes it, a change
   /// that is durable and not yet visible may be seen in part.
@@ -112,7 +112,7 @@ class Oracle {
     }
     for (const Model& model : models_) {
       for (const auto& [id, node] : model.memories) {
-        if (!found.memories.contains(id) && !possible(id, nullptr)) return testing::difference(model, found);
+        if (!found.memories.contains(id) && !possible(id, nullptr)) return test::difference(model, found);
       }
     }
     return {};
@@ -208,11 +208,11 @@ void Trial::stage_takeover() {
     synced |= step.kind == StepKind::sync;
     return StepAction::proceed();
   });
-  const Operation store = testing::Script().store(50, 1).operations().front();
+  const Operation store = test::Script().store(50, 1).operations().front();
   try {
     static_cast<void>(engine->store_memory(make_memory(50, 1)));
     std::abort();
-  } catch (const testing::ProcessKilled&) {
+  } catch (const test::ProcessKilled&) {
     oracle_.failed(store, actor_, Error{ErrorCode::io_error, 0, "killed"});
   }
   disk_->set_hook({});
@@ -255,9 +255,9 @@ void Trial::check_copy(const Call& call, const Result<void>& result) {
   }
   if (!engine) return violation("the copy cannot be opened: " + engine.error().message);
   std::string problem;
-  const Model found = testing::read_all(*engine, {}, problem);
+  const Model found = test::read_all(*engine, {}, problem);
   if (problem.empty() && result && found.memories != role_.model.memories)
-    problem = testing::difference(role_.model, found);
+    problem = test::difference(role_.model, found);
   for (const auto& [id, node] : found.memories) {
     const auto known = role_.model.memories.find(id);
     if (known == role_.model.memories.end() || known->second != node) problem = "a memory that the store does not have";
@@ -299,7 +299,7 @@ void Trial::check_store(SimDisk& disk, const std::string& when) {
   auto engine = EngineAccess::open(vfs, kStorePath, options);
   if (!engine) return violation(fmt::format("{}: open: {}", when, engine.error().message));
   std::string problem;
-  const Model found = testing::read_all(*engine, actor_.raw_pages, problem);
+  const Model found = test::read_all(*engine, actor_.raw_pages, problem);
   if (problem.empty()) problem = oracle_.compare(found);
   if (!problem.empty()) return violation(fmt::format("{}: {}", when, problem));
   const auto report = offline::verify_directory(vfs, kStorePath, std::chrono::seconds(1));
@@ -321,7 +321,7 @@ void Trial::check_power_cuts() {
   const auto pending = disk_->pending();
   std::vector<Fate> fates{Fate::nothing_kept(), Fate::everything_kept(pending)};
   Fate some = fates.back();
-  testing::SimRandom random(fault_.step * 31 + static_cast<std::uint64_t>(fault_.number));
+  test::SimRandom random(fault_.step * 31 + static_cast<std::uint64_t>(fault_.number));
   for (std::size_t i = 0; i < some.sectors.size(); ++i) some.sectors[i] = random.coin();
   fates.push_back(some);
   for (const Fate& fate : fates) {
@@ -341,11 +341,11 @@ void Trial::check_usable() {
     }
     std::string problem;
     const Model found = oracle_.is_hidden() ? read_each(*actor.engine, problem)
-                                            : testing::read_all(*actor.engine, actor_.raw_pages, problem);
+                                            : test::read_all(*actor.engine, actor_.raw_pages, problem);
     if (problem.empty()) problem = oracle_.compare_running(found);
     if (!problem.empty()) return violation(fmt::format("{} reads: {}", whose, problem));
     if (actor.options.read_only) return;
-    const Operation store = testing::Script().store(number, 1).operations().front();
+    const Operation store = test::Script().store(number, 1).operations().front();
     auto stored = store.run(actor);
     if (!stored && stored.error().code == ErrorCode::poisoned) {
       if (const auto opened = actor.open(); !opened)

@@ -13,12 +13,12 @@
 namespace mentedb::faults {
 namespace {
 
-using testing::kStorePath;
-using testing::make_memory;
-using testing::memory_id;
-using testing::Script;
-using testing::SimDisk;
-using testing::SimVfs;
+using test::kStorePath;
+using test::make_memory;
+using test::memory_id;
+using test::Script;
+using test::SimDisk;
+using test::SimVfs;
 
 std::unexpected<Error> wrong(const std::string& what) {
   return std::unexpected(Error{ErrorCode::corruption, 0, std::string(kWrongAnswer) + what});
@@ -169,7 +169,7 @@ void must_run(const Script& script, Actor& actor, Model& model) {
 
 /// The disk that `script` leaves behind when its process ends without a word.
 void prepare(Role& role, const Script& script) {
-  role.disk = std::make_shared<SimDisk>(testing::SimDiskOptions{.seed = 7});
+  role.disk = std::make_shared<SimDisk>(test::SimDiskOptions{.seed = 7});
   SimVfs vfs(*role.disk);
   Actor actor{.vfs = &vfs, .options = role.options, .engine = std::nullopt, .raw_pages = {}};
   must_run(script, actor, role.model);
@@ -178,7 +178,7 @@ void prepare(Role& role, const Script& script) {
 
 /// The machine loses its power: only what was synced is there.
 void lose_power(Role& role) {
-  role.disk = std::shared_ptr<SimDisk>(role.disk->after_power_cut(testing::Fate::nothing_kept()));
+  role.disk = std::shared_ptr<SimDisk>(role.disk->after_power_cut(test::Fate::nothing_kept()));
 }
 
 Call copying(const std::string& name, std::function<Result<void>(Actor&)> make) {
@@ -224,7 +224,7 @@ Script nearly_full_index() {
 std::vector<Role> openers() {
   std::vector<Role> roles;
   Role creator{.name = "creator", .options = small_log(), .disk = nullptr, .model = {}, .raw_pages = {}, .calls = {}};
-  creator.disk = std::make_shared<SimDisk>(testing::SimDiskOptions{.seed = 7});
+  creator.disk = std::make_shared<SimDisk>(test::SimDiskOptions{.seed = 7});
   creator.calls = calls_of(Script().store(1, 1)) + std::vector{close_engine()};
   roles.push_back(std::move(creator));
 

@@ -11,9 +11,9 @@
 
 namespace mentedb::faults {
 
-using testing::Actor;
-using testing::Model;
-using testing::Operation;
+using test::Actor;
+using test::Model;
+using test::Operation;
 
 /// An engine call with its name, as documented_errors.hpp spells it.
 struct Call {
@@ -35,8 +35,8 @@ inline constexpr std::string_view kSomeLost = "some are lost";
 struct Role {
   std::string name;
   Options options;
-  std::shared_ptr<testing::SimDisk> disk;  ///< cloned for every fault
-  Model model;                             ///< what is on it
+  std::shared_ptr<test::SimDisk> disk;  ///< cloned for every fault
+  Model model;                          ///< what is on it
   std::vector<PageId> raw_pages;
   bool opened = false;    ///< the engine is open before the fault; else the first call opens it
   bool peer = false;      ///< another process has the store open

@@ -10,7 +10,7 @@
 
 #include "support/sim/sim_random.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 constexpr std::uint64_t kStatesPerTask = 1'000;
@@ -240,4 +240,4 @@ std::vector<Tally> run_campaign(const std::vector<Workload>& workloads, const Ca
   return sums;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

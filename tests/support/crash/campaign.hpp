@@ -18,7 +18,7 @@
 
 #include "support/crash/crash_session.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 inline constexpr std::size_t kMaxDepth = 3;  ///< accidents in a row
 
@@ -46,4 +46,4 @@ struct Tally {
 /// One result a workload.
 std::vector<Tally> run_campaign(const std::vector<Workload>& workloads, const CampaignOptions& options);
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 constexpr FateOptions kFates{.seed = 1, .exhaustive_sectors = 5, .random_draws = 24, .max_fates_per_kind = 16};
@@ -170,4 +170,4 @@ Fate pick_fate(const Pending& pending, std::size_t number, bool same_boot) {
   return fate;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -21,7 +21,7 @@
 
 #include "support/sim/sim_fate.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct Accident {
   enum class Kind : std::uint8_t { kill, fail_sync, cut, kill_all };
@@ -58,4 +58,4 @@ struct FateNumbers {
 FateNumbers fate_numbers(const Pending& pending);
 Fate pick_fate(const Pending& pending, std::size_t number, bool same_boot);
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -10,7 +10,7 @@
 #include "support/crash/script.hpp"
 #include "support/sim/sim_scheduler.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 constexpr std::uint64_t kFirstOpenerNumber = 2'000;  // openers store memories of their own
@@ -217,4 +217,4 @@ std::vector<std::string> replay(const Workload& workload, const CrashCase& crash
   return {};
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -13,7 +13,7 @@
 #include "support/crash/program.hpp"
 #include "support/sim/sim_disk.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct Workload {
   std::string name;
@@ -63,4 +63,4 @@ std::string check_store(Machine& machine, const Workload& workload);
 /// Runs one case from the beginning to the comparison. An empty answer is a pass.
 std::vector<std::string> replay(const Workload& workload, const CrashCase& crash);
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -9,7 +9,7 @@
 #include "engine/engine_impl.hpp"
 #include "offline/verify.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 // What the store may hold now.
@@ -364,4 +364,4 @@ ExploreResult explore_failures(const Scenario& scenario, int os_error, bool from
   }
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

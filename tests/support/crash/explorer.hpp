@@ -12,7 +12,7 @@
 #include "support/crash/script.hpp"
 #include "support/sim/sim_scheduler.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct Scenario {
   std::string name;
@@ -47,4 +47,4 @@ ExploreResult explore_kills(const Scenario& scenario, const ExploreLimits& limit
 ExploreResult explore_failures(const Scenario& scenario, int os_error, bool from_then_on = false,
                                const ExploreLimits& limits = {});
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

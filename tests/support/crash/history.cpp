@@ -7,7 +7,7 @@
 
 #include "support/crash/script.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 History::Operation History::begin() {
   ++changes_;
@@ -280,4 +280,4 @@ std::vector<std::uint64_t> History::numbers() const {
   return all;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

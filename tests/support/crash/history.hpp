@@ -25,7 +25,7 @@
 
 #include <mentedb/memory_node.hpp>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 class History {
  public:
@@ -130,4 +130,4 @@ class History {
   std::uint64_t changes_ = 0;
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

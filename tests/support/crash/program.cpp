@@ -8,12 +8,10 @@
 #include "engine/engine_impl.hpp"
 #include "support/crash/script.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 using Path = History::Path;
-
-std::uint64_t number_of(const MemoryId& id) { return id.bytes[15] | std::uint64_t{id.bytes[14]} << 8U; }
 
 template <class T>
 Result<void> only_error(const Result<T>& result) {
@@ -399,4 +397,4 @@ History::Found read_store(StorageEngine& engine, const History& history, std::si
   return found;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -15,7 +15,7 @@
 #include "support/crash/history.hpp"
 #include "support/sim/sim_vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 inline constexpr std::uint64_t kFirstOwnNumber = 10;
 inline constexpr std::uint64_t kFirstRawNumber = 3'000;     ///< raw pages are memories to the history
@@ -97,4 +97,4 @@ std::optional<History::Version> read_raw(StorageEngine& engine, const History& h
 History::Found read_store(StorageEngine& engine, const History& history, std::size_t filler_stride,
                           std::string& problem);
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

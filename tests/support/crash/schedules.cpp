@@ -12,7 +12,7 @@
 #include "support/sim/sim_random.hpp"
 #include "support/sim/sim_scheduler.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 constexpr std::uint64_t kCounters = 3;
@@ -284,4 +284,4 @@ ScheduleResult run_schedule(const ScheduleOptions& options) {
   return ledger.result;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

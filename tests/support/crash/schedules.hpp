@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct ScheduleOptions {
   std::uint64_t seed = 1;
@@ -33,4 +33,4 @@ struct ScheduleResult {
 
 ScheduleResult run_schedule(const ScheduleOptions& options);
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

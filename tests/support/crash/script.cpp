@@ -4,16 +4,7 @@
 
 #include "engine/engine_impl.hpp"
 
-namespace mentedb::testing {
-
-MemoryId memory_id(std::uint64_t number) {
-  MemoryId id;
-  for (std::size_t i = 0; i < 16; ++i)
-    id.bytes[i] = static_cast<std::uint8_t>((number + 1) * (i + 7) * 0x9E37'79B1U >> 11);
-  id.bytes[15] = static_cast<std::uint8_t>(number);
-  id.bytes[14] = static_cast<std::uint8_t>(number >> 8);
-  return id;
-}
+namespace mentedb::test {
 
 MemoryNode make_memory(std::uint64_t number, std::uint64_t version, std::size_t content_bytes) {
   MemoryNode node;
@@ -205,4 +196,4 @@ std::string difference(const Model& expected, const Model& found) {
   return "equal";
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -12,9 +12,10 @@
 
 #include <mentedb/storage_engine.hpp>
 
+#include "support/memory_ids.hpp"
 #include "vfs/vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 inline const std::filesystem::path kStorePath = "/store";
 
@@ -25,7 +26,6 @@ struct Model {
 };
 
 /// The id of memory `number`, the same in every run.
-MemoryId memory_id(std::uint64_t number);
 /// A node whose every byte follows from number, version and size.
 MemoryNode make_memory(std::uint64_t number, std::uint64_t version, std::size_t content_bytes = 60);
 
@@ -75,4 +75,4 @@ Model read_all(StorageEngine& engine, const std::vector<PageId>& raw_pages, std:
 /// A line that tells two models apart.
 std::string difference(const Model& expected, const Model& found);
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -1,6 +1,6 @@
 #include "support/crash/workloads.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 // Memories 10.. belong to the first process, 30.. to the second, 50.. to the third.
@@ -209,4 +209,4 @@ std::vector<Workload> crash_workloads() {
           raw(),       backup(),        follow(),       torn(),        buffered()};
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

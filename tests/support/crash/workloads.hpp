@@ -5,8 +5,8 @@
 
 #include "support/crash/crash_session.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 std::vector<Workload> crash_workloads();
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

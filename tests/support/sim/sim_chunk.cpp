@@ -3,7 +3,7 @@
 #include <cstring>
 #include <mutex>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 alignas(64) const std::byte ChunkRef::kZeros[kChunkBytes] = {};
 
@@ -60,4 +60,4 @@ std::byte* ChunkRef::writable(bool keep) {
   return chunk_->bytes;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 inline constexpr std::size_t kSectorBytes = 512;
 inline constexpr std::size_t kChunkBytes = 4096;
@@ -58,4 +58,4 @@ class ChunkRef {
   Chunk* chunk_ = nullptr;
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 std::pair<std::string_view, std::string_view> split(std::string_view path) {
@@ -139,4 +139,4 @@ std::uint64_t SimDisk::free_bytes() const {
   return chunks == ~std::uint64_t{0} ? chunks : chunks * kChunkBytes;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -35,7 +35,7 @@
 #include "support/sim/sim_kernel.hpp"
 #include "support/sim/sim_step.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 class SimDisk {
  public:
@@ -86,4 +86,4 @@ class SimDisk {
   std::shared_ptr<SimKernel> kernel_;
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -5,7 +5,7 @@
 
 #include "support/sim/sim_random.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 /// Subsets of the sectors, each once, in a fixed order.
@@ -116,4 +116,4 @@ std::vector<Fate> enumerate_fates(const Pending& pending, const FateOptions& opt
   return enumerate_fates(pending.sectors.size(), pending.names.size(), !pending.sizes.empty(), options);
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

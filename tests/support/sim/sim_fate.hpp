@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct PendingSector {
   std::uint64_t inode = 0;
@@ -77,4 +77,4 @@ struct FateOptions {
                                                 const FateOptions& options = {});
 [[nodiscard]] std::vector<Fate> enumerate_fates(const Pending& pending, const FateOptions& options = {});
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -5,7 +5,7 @@
 
 #include "base/assert.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 void copy_sectors(std::byte* to, const std::byte* from, std::uint8_t mask) {
@@ -201,4 +201,4 @@ void SimFile::damage(std::uint64_t offset, std::span<const std::byte> data) {
   });
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

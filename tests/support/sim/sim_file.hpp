@@ -26,7 +26,7 @@
 #include "support/sim/sim_chunk.hpp"
 #include "support/sim/sim_random.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct OpenFile;
 
@@ -101,4 +101,4 @@ class SimFile {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> bad_;
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

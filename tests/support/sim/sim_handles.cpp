@@ -9,7 +9,7 @@
 
 #include "support/sim/sim_vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 constexpr std::uint64_t kAlignment = 4096;
@@ -358,4 +358,4 @@ std::uint64_t SimMapping::resident_bytes(std::size_t length) const {
   return size <= offset_ ? 0 : std::min<std::uint64_t>({length, size_bytes(), size - offset_});
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

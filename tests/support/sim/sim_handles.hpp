@@ -7,7 +7,7 @@
 #include "support/sim/sim_kernel.hpp"
 #include "vfs/vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 class SimMapping final : public vfs::Mapping {
  public:
@@ -88,4 +88,4 @@ class SimDirectoryHandle final : public vfs::Directory {
 /// The device number of every simulated disk.
 inline constexpr std::uint64_t kSimDevice = 0x51;
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

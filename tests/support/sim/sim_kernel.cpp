@@ -11,7 +11,7 @@
 #include "base/assert.hpp"
 #include "vfs/posix_error.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 // A destructor that polls the seam for ever must not hang the test once its process is dead.
@@ -336,4 +336,4 @@ std::shared_ptr<SimKernel> SimKernel::after_power_cut(const Fate& fate) const {
   return after;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

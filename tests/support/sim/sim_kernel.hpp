@@ -26,7 +26,7 @@
 #include "support/sim/sim_step.hpp"
 #include "vfs/vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct SimKernel;
 
@@ -190,4 +190,4 @@ struct SimKernel {
   mutable std::uint64_t order_version_ = ~std::uint64_t{0};
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

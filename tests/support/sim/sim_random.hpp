@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 class SimRandom {
  public:
@@ -25,4 +25,4 @@ class SimRandom {
   std::uint64_t state_;
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -8,7 +8,7 @@
 
 #include "base/assert.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 // Whose thread this is. A hook may run a second scheduler, on other threads.
@@ -255,4 +255,4 @@ void SimScheduler::woken(const SimFile& file, std::uint64_t offset) {
   }
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

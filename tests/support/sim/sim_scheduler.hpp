@@ -29,7 +29,7 @@
 
 #include "support/sim/sim_vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 enum class SchedulePolicy : std::uint8_t {
   random,         ///< before each step, with `switch_probability`, to another process drawn by the seed
@@ -131,4 +131,4 @@ class SimScheduler final : public StepScheduler {
   std::binary_semaphore all_done_{0};
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -12,7 +12,7 @@
 #include <functional>
 #include <string_view>
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 enum class StepKind : std::uint8_t {
   open_directory,
@@ -118,4 +118,4 @@ inline bool changes_something(StepKind kind) {
   }
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

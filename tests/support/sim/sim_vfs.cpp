@@ -5,7 +5,7 @@
 
 #include "support/sim/sim_handles.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 /// The key of a directory: absolute or relative, without "." and without a slash at the end.
@@ -205,4 +205,4 @@ Result<std::vector<std::string>> SimDirectoryHandle::list() const {
   return names;
 }
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -19,7 +19,7 @@
 #include "support/sim/sim_disk.hpp"
 #include "vfs/vfs.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 
 struct SimVfsOptions {
   bool support_direct = true;           ///< false: Directory::open ignores `direct`
@@ -49,4 +49,4 @@ class SimVfs final : public vfs::Vfs {
   std::shared_ptr<SimProcess> process_;
 };
 
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

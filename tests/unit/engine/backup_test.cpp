@@ -10,10 +10,10 @@
 namespace mentedb {
 namespace {
 
-using mentedb::testing::SimVfs;
-using mentedb::testing::Step;
-using mentedb::testing::StepAction;
-using mentedb::testing::StepKind;
+using mentedb::test::SimVfs;
+using mentedb::test::Step;
+using mentedb::test::StepAction;
+using mentedb::test::StepKind;
 using test::is_error;
 using test::memory;
 using test::memory_id;
@@ -81,7 +81,7 @@ TEST_F(BackupTest, IsDurableWhenItReturns) {
   auto engine = open();
   fill(engine);
   must(engine.backup("/copy"));
-  const auto cut = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
+  const auto cut = disk.after_power_cut(mentedb::test::Fate::nothing_kept());
   SimVfs rebooted(*cut);
   auto copy = must(EngineAccess::open(rebooted, "/copy", {}));
   EXPECT_EQ(content(copy), content(engine));
@@ -123,7 +123,7 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
           [left = at](const Step&) mutable { return left-- == 0 ? StepAction::kill() : StepAction::proceed(); });
       try {
         static_cast<void>(engine.backup("/copy"));
-      } catch (const mentedb::testing::ProcessKilled&) {
+      } catch (const mentedb::test::ProcessKilled&) {
         ++killed;
       }  // a kill while the lock is given back does not come through: that runs in destructors, too
       clone->set_hook({});

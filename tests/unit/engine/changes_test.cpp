@@ -125,8 +125,8 @@ TEST_F(ChangesTest, ADeletionThatIsNoLongerOnRecordAsksForAResync) {
   EXPECT_TRUE(test::ok(engine.changes_since(after)));
   // The horizon survives a checkpoint and a power cut.
   must(engine.checkpoint());
-  const auto cut = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
-  mentedb::testing::SimVfs rebooted(*cut);
+  const auto cut = disk.after_power_cut(mentedb::test::Fate::nothing_kept());
+  mentedb::test::SimVfs rebooted(*cut);
   auto recovered = must(EngineAccess::open(rebooted, kDirectory, {}));
   EXPECT_TRUE(is_error(recovered.changes_since(old), ErrorCode::resync_required));
   EXPECT_TRUE(test::ok(recovered.changes_since(after)));
@@ -155,8 +155,8 @@ TEST_F(ChangesTest, SurviveAPowerCut) {
   must(engine.checkpoint());
   const Lsn cursor = engine.committed_lsn();
   must(engine.update_memory(memory(1, "two")));
-  const auto cut = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
-  mentedb::testing::SimVfs rebooted(*cut);
+  const auto cut = disk.after_power_cut(mentedb::test::Fate::nothing_kept());
+  mentedb::test::SimVfs rebooted(*cut);
   auto recovered = must(EngineAccess::open(rebooted, kDirectory, {}));
   const auto changes = must(recovered.changes_since(cursor)).changes;
   ASSERT_EQ(changes.size(), 1U);

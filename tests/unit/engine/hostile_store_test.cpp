@@ -82,9 +82,9 @@ TEST_F(HostileStoreTest, RunsThatOverlap) {
                        .type = EntryType::memory_stored});
   }
   std::uint64_t reads = 0;
-  disk.set_hook([&](const mentedb::testing::Step& step) {
-    reads += step.kind == mentedb::testing::StepKind::read ? 1 : 0;
-    return mentedb::testing::StepAction::proceed();
+  disk.set_hook([&](const mentedb::test::Step& step) {
+    reads += step.kind == mentedb::test::StepKind::read ? 1 : 0;
+    return mentedb::test::StepAction::proceed();
   });
   EXPECT_GE(problems().size(), 200U);
   EXPECT_LT(reads, 2'000U);
@@ -146,9 +146,9 @@ TEST_F(HostileStoreTest, ALargeDamagedMemoryIsGivenUpSooner) {
   must(engine.checkpoint());
   flip(kPages, geometry().page_offset(page.value) + 3'000'000);
   std::uint64_t copied = 0;
-  disk.set_hook([&](const mentedb::testing::Step& step) {
-    copied += step.kind == mentedb::testing::StepKind::copy ? step.length : 0;
-    return mentedb::testing::StepAction::proceed();
+  disk.set_hook([&](const mentedb::test::Step& step) {
+    copied += step.kind == mentedb::test::StepKind::copy ? step.length : 0;
+    return mentedb::test::StepAction::proceed();
   });
   EXPECT_TRUE(is_error(engine.load_memory(memory_id(30)), ErrorCode::corruption));
   EXPECT_LT(copied, std::uint64_t{1} << 30);

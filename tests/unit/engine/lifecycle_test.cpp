@@ -9,11 +9,11 @@
 namespace mentedb {
 namespace {
 
-using mentedb::testing::Fate;
-using mentedb::testing::SimVfs;
-using mentedb::testing::Step;
-using mentedb::testing::StepAction;
-using mentedb::testing::StepKind;
+using mentedb::test::Fate;
+using mentedb::test::SimVfs;
+using mentedb::test::Step;
+using mentedb::test::StepAction;
+using mentedb::test::StepKind;
 using test::is_error;
 using test::memory;
 using test::memory_id;
@@ -40,7 +40,7 @@ class LifecycleTest : public test::StoreFixture {
       return logged && step.kind == StepKind::write && step.file == "pages.db" ? StepAction::kill()
                                                                                : StepAction::proceed();
     });
-    EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2))), mentedb::testing::ProcessKilled);
+    EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2))), mentedb::test::ProcessKilled);
     disk.set_hook({});
     // The doomed engine's destructor runs here and may change nothing.
   }

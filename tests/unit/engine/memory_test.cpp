@@ -45,8 +45,8 @@ TEST_F(MemoryTest, RandomMemoriesComeBackAlsoAfterACrash) {
     nodes.push_back(test::random_node(random));
     must(engine.store_memory(nodes.back()));
   }
-  const auto after = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
-  mentedb::testing::SimVfs rebooted(*after);
+  const auto after = disk.after_power_cut(mentedb::test::Fate::nothing_kept());
+  mentedb::test::SimVfs rebooted(*after);
   auto recovered = must(EngineAccess::open(rebooted, kDirectory, {}));
   for (const MemoryNode& node : nodes) ASSERT_EQ(must(recovered.load_memory(node.id)), node);
   EXPECT_TRUE(must(recovered.verify()).problems.empty());
@@ -115,8 +115,8 @@ TEST_F(MemoryTest, ABatchIsOneLogWriteAndOneSync) {
   std::size_t syncs = 0;
   for (const auto& step : disk.trace()) {
     const bool on_log = disk.kernel()->trace_names[step.file] == "wal.log";
-    log_writes += on_log && step.kind == mentedb::testing::StepKind::write;
-    syncs += step.kind == mentedb::testing::StepKind::sync;
+    log_writes += on_log && step.kind == mentedb::test::StepKind::write;
+    syncs += step.kind == mentedb::test::StepKind::sync;
   }
   EXPECT_EQ(log_writes, 1U);
   EXPECT_EQ(syncs, 1U);

@@ -10,12 +10,12 @@
 namespace mentedb {
 namespace {
 
-using mentedb::testing::Fate;
-using mentedb::testing::SimDisk;
-using mentedb::testing::SimVfs;
-using mentedb::testing::Step;
-using mentedb::testing::StepAction;
-using mentedb::testing::StepKind;
+using mentedb::test::Fate;
+using mentedb::test::SimDisk;
+using mentedb::test::SimVfs;
+using mentedb::test::Step;
+using mentedb::test::StepAction;
+using mentedb::test::StepKind;
 using test::is_error;
 using test::memory;
 using test::memory_id;
@@ -100,7 +100,7 @@ TEST_F(OriginalMistakes, ATornTailHidesWhatComesAfterIt) {
       return append ? StepAction::kill(1024) : StepAction::proceed();  // two sectors of the batch get there
     });
     EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2, std::string(9000, 'x')))),
-                 mentedb::testing::ProcessKilled);
+                 mentedb::test::ProcessKilled);
     disk.set_hook({});
   }
   auto engine = open();
@@ -222,7 +222,7 @@ TEST_F(OriginalMistakes, TheFreeListIsOutOfStepAfterACrash) {
       });
       try {
         static_cast<void>(engine.update_memory(memory(4, std::string(2500, 'y'))));
-      } catch (const mentedb::testing::ProcessKilled&) {
+      } catch (const mentedb::test::ProcessKilled&) {
       }
       clone->set_hook({});
     }
@@ -288,6 +288,7 @@ TEST_F(OriginalMistakes, SixtyFourKibibytesPerMemory) {
 // has changed, and kFormatVersion, docs/format.md and a new golden file go into the same commit.
 TEST_F(OriginalMistakes, TheVersionStaysWhileTheFormatChanges) {
   ASSERT_EQ(format::kFormatVersion, 1U);
+  const MemoryId id = must(MemoryId::parse("aa000000-0000-0000-0000-000000000001"));
   std::array<std::byte, 4096> block{};
   const auto sum = [&] { return base::checksum(block, 1); };
   format::Superblock superblock{};
@@ -313,7 +314,7 @@ TEST_F(OriginalMistakes, TheVersionStaysWhileTheFormatChanges) {
   format::encode_index_header(index, block);
   sums.push_back(sum());
   block.fill(std::byte{0});
-  format::Entry entry{.id = memory_id(1).bytes, .lsn = 2, .run_pages = 3, .type = format::EntryType::memory_updated};
+  format::Entry entry{.id = id.bytes, .lsn = 2, .run_pages = 3, .type = format::EntryType::memory_updated};
   format::encode_entry(entry, 4, 5, std::span(block).first<format::kEntryBytes>());
   sums.push_back(sum());
   block.fill(std::byte{0});
@@ -335,8 +336,8 @@ TEST_F(OriginalMistakes, TheVersionStaysWhileTheFormatChanges) {
   base::write_struct(std::span(block), 0, batch);
   format::seal_batch(std::span(block).first(120), 5);
   sums.push_back(sum());
-  sums.push_back(format::hash_id(memory_id(1).bytes, 1).start);
-  sums.push_back(format::hash_id(memory_id(1).bytes, 1).fingerprint);
+  sums.push_back(format::hash_id(id.bytes, 1).start);
+  sums.push_back(format::hash_id(id.bytes, 1).fingerprint);
   EXPECT_EQ(sums, (std::vector<std::uint64_t>{16884283973736057582U, 9384161597002312897U, 12050428720474231009U,
                                               11550279210554355862U, 7395549642845209854U, 110725964105268550U,
                                               3812765029089836646U, 551111418U}));

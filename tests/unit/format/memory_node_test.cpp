@@ -4,12 +4,14 @@
 
 #include <mentedb/memory_node.hpp>
 
+#include "support/results.hpp"
 #include "support/sample_nodes.hpp"
 
 namespace mentedb {
 namespace {
 
 using test::full_node;
+using test::must;
 
 void expect_refused(const MemoryNode& node, ErrorCode code, std::string_view words) {
   const auto result = validate(node);
@@ -64,7 +66,7 @@ TEST(MemoryNode, EqualityLooksAtEveryField) {
 
 TEST(MemoryNode, TypeNames) {
   for (const char* name : {"Episodic", "Semantic", "Procedural", "AntiPattern", "Reasoning", "Correction"}) {
-    EXPECT_EQ(to_string(parse_memory_type(name).value()), name);
+    EXPECT_EQ(to_string(must(parse_memory_type(name))), name);
   }
   EXPECT_EQ(parse_memory_type("semantic").error().code, ErrorCode::invalid_argument);
   EXPECT_FALSE(parse_memory_type(""));

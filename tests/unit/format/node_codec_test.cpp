@@ -7,6 +7,7 @@
 #include <mentedb/json.hpp>
 
 #include "format/node_codec.hpp"
+#include "support/results.hpp"
 #include "support/sample_nodes.hpp"
 #include "support/test_data.hpp"
 
@@ -14,6 +15,7 @@ namespace mentedb::format {
 namespace {
 
 using test::full_node;
+using test::must;
 using test::random_node;
 
 Bytes encode(const MemoryNode& node) {
@@ -94,7 +96,7 @@ TEST(NodeCodec, RoundTripsRandomNodes) {
     const auto back = decode_node(bytes);
     ASSERT_TRUE(back) << i << ": " << back.error().message;
     ASSERT_EQ(*back, node) << i;
-    EXPECT_EQ(decode_node_id(bytes).value(), node.id);
+    EXPECT_EQ(must(decode_node_id(bytes)), node.id);
   }
 }
 
@@ -105,7 +107,7 @@ TEST(NodeCodec, RoundTripsTheLimits) {
   node.tags.assign(kMaxTags, "");
   for (std::size_t i = 0; i < kMaxAttributes; ++i) node.attributes[std::to_string(i)] = static_cast<std::int64_t>(i);
   ASSERT_TRUE(validate(node));
-  EXPECT_EQ(decode_node(encode(node)).value(), node);
+  EXPECT_EQ(must(decode_node(encode(node))), node);
 }
 
 TEST(NodeCodec, EveryTruncationIsCorruption) {
@@ -246,7 +248,7 @@ TEST(NodeCodec, RealMemoriesTakeLittleBesideTheirContent) {
     const auto node = from_json(line);
     ASSERT_TRUE(node) << node.error().message;
     const Bytes bytes = encode(*node);
-    ASSERT_EQ(decode_node(bytes).value(), *node);
+    ASSERT_EQ(must(decode_node(bytes)), *node);
     std::size_t payload = node->embedding.size() * 4 + node->content.size();
     MemoryNode bare = *node;
     bare.tags.clear();

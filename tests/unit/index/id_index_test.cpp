@@ -135,15 +135,15 @@ TEST_F(IdIndexTest, ARecountFindsSlotsThatWereNotCounted) {
 TEST_F(IdIndexTest, TheSlotsAreDurableBeforeAHeaderSpeaksOfThem) {
   bool synced = false;
   bool header_written = false;
-  disk.set_hook([&](const mentedb::testing::Step& step) {
+  disk.set_hook([&](const mentedb::test::Step& step) {
     if (step.file.starts_with("ids")) {
-      synced |= step.kind == mentedb::testing::StepKind::sync;
-      if (step.kind == mentedb::testing::StepKind::write && step.offset == 0) {
+      synced |= step.kind == mentedb::test::StepKind::sync;
+      if (step.kind == mentedb::test::StepKind::write && step.offset == 0) {
         header_written = true;
         EXPECT_TRUE(synced);
       }
     }
-    return mentedb::testing::StepAction::proceed();
+    return mentedb::test::StepAction::proceed();
   });
   rebuilt();
   disk.set_hook({});
@@ -230,7 +230,7 @@ TEST_F(IdIndexTest, AMiscountedStoreGetsALargerTable) {
 TEST_F(IdIndexTest, AnotherProcessFindsTheSameTable) {
   store(1);
   const auto index = rebuilt(1);
-  mentedb::testing::SimVfs other(disk);
+  mentedb::test::SimVfs other(disk);
   const auto other_directory = must(other.open_directory("/db", false));
   IdIndex second(*other_directory, words, pool, identity, true);
   const std::uint64_t number = words.index_number();

@@ -6,6 +6,7 @@
 
 #include <mentedb/json.hpp>
 
+#include "support/results.hpp"
 #include "support/sample_nodes.hpp"
 #include "support/test_data.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 using test::full_node;
+using test::must;
 using test::random_node;
 
 constexpr std::string_view kIds =
@@ -65,7 +67,7 @@ TEST(ToJson, EscapesEveryControlCharacter) {
   const std::string text = to_json(node);
   for (char c : text) EXPECT_GE(static_cast<unsigned char>(c), 0x20);
   EXPECT_EQ(json::parse(text)["content"].get<std::string>(), node.content);
-  EXPECT_EQ(from_json(text).value(), node);
+  EXPECT_EQ(must(from_json(text)), node);
 }
 
 TEST(Json, RoundTripsRandomNodes) {
@@ -86,15 +88,15 @@ TEST(FromJson, TakesDefaultsForWhatIsAbsentOrNull) {
   expected.agent_id = full_node().agent_id;
   expected.memory_type = MemoryType::Semantic;
   expected.content = "c";
-  EXPECT_EQ(from_json(memory("")).value(), expected);
-  EXPECT_EQ(from_json(memory(R"("user_id":null,"valid_from":null,"context":null,"tags":null,"salience":null)")).value(),
+  EXPECT_EQ(must(from_json(memory(""))), expected);
+  EXPECT_EQ(must(from_json(memory(R"("user_id":null,"valid_from":null,"context":null,"tags":null,"salience":null)"))),
             expected);
-  EXPECT_EQ(from_json("  \r\n" + memory("") + " \n").value(), expected);
+  EXPECT_EQ(must(from_json("  \r\n" + memory("") + " \n")), expected);
 }
 
 TEST(FromJson, ReadsNumbersExactly) {
   const auto one = [](std::string_view text) {
-    return from_json(memory("\"embedding\":[" + std::string(text) + "]")).value().embedding.at(0);
+    return must(from_json(memory("\"embedding\":[" + std::string(text) + "]"))).embedding.at(0);
   };
   EXPECT_EQ(one("1"), 1.0F);
   EXPECT_EQ(one("-1"), -1.0F);
@@ -106,13 +108,13 @@ TEST(FromJson, ReadsNumbersExactly) {
   // Just above the middle of two floats: through a double it would become the even one below.
   EXPECT_EQ(one("1.00000005960464477540"), std::nextafter(1.0F, 2.0F));
   EXPECT_EQ(one("16777217"), 16777216.0F);
-  EXPECT_EQ(from_json(memory("\"created_at\":18446744073709551615")).value().created_at,
+  EXPECT_EQ(must(from_json(memory("\"created_at\":18446744073709551615"))).created_at,
             std::numeric_limits<std::uint64_t>::max());
 }
 
 TEST(FromJson, ReadsEveryKindOfAttribute) {
   const auto value = [](std::string_view text) {
-    return from_json(memory("\"attributes\":{\"k\":" + std::string(text) + "}")).value().attributes.at("k");
+    return must(from_json(memory("\"attributes\":{\"k\":" + std::string(text) + "}"))).attributes.at("k");
   };
   EXPECT_EQ(std::get<std::string>(value(R"({"String":"x"})")), "x");
   EXPECT_EQ(std::get<std::int64_t>(value(R"({"Integer":-9223372036854775808})")),
@@ -124,7 +126,7 @@ TEST(FromJson, ReadsEveryKindOfAttribute) {
   EXPECT_EQ(std::get<Bytes>(value(R"({"Bytes":[]})")), Bytes{});
   EXPECT_EQ(std::get<Bytes>(value(R"({"Bytes":[0,255]})")), (Bytes{std::byte{0}, std::byte{255}}));
   // A key that appears twice: the last one counts, as in the original.
-  EXPECT_EQ(from_json(memory(R"("attributes":{"k":{"Integer":1},"k":{"Integer":2}})")).value().attributes.at("k"),
+  EXPECT_EQ(must(from_json(memory(R"("attributes":{"k":{"Integer":1},"k":{"Integer":2}})"))).attributes.at("k"),
             AttributeValue(std::int64_t{2}));
 }
 
@@ -249,7 +251,7 @@ TEST(FromJson, TruncationAndBitFlipsNeverCrash) {
     for (int bit = 0; bit < 8; ++bit) {
       text[i] = static_cast<char>(original ^ (1 << bit));
       if (const auto node = from_json(text)) {
-        EXPECT_EQ(from_json(to_json(*node)).value(), *node);
+        EXPECT_EQ(must(from_json(to_json(*node))), *node);
       }
     }
     text[i] = original;
@@ -268,7 +270,7 @@ TEST(Json, TheRealFileRoundTrips) {
     ASSERT_TRUE(validate(*node)) << "line " << count + 1;
     EXPECT_TRUE(unknown.empty());
     const std::string text = to_json(*node);
-    ASSERT_EQ(from_json(text).value(), *node);
+    ASSERT_EQ(must(from_json(text)), *node);
     ASSERT_EQ(json::parse(text), json::parse(line)) << "line " << count + 1;
   }
   EXPECT_GT(count, 5000U);

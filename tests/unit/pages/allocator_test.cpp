@@ -17,7 +17,7 @@ using test::must;
 
 class AllocatorTest : public test::PagesFixture {
  protected:
-  explicit AllocatorTest(const mentedb::testing::SimDiskOptions& options = {}) : PagesFixture(options) {}
+  explicit AllocatorTest(const mentedb::test::SimDiskOptions& options = {}) : PagesFixture(options) {}
 
   /// Publishes growth at once, as a commit does.
   std::uint64_t allocate(std::uint64_t count) {
@@ -78,7 +78,7 @@ TEST_F(AllocatorTest, GrowsInLargeStepsAndDurably) {
   allocate(1);
   EXPECT_EQ(counters.page_count, before + before / 8);
   // Every new page has space and a valid free entry also after a power cut: nothing is left for redo to allocate.
-  const auto after = disk.after_power_cut(mentedb::testing::Fate::nothing_kept());
+  const auto after = disk.after_power_cut(mentedb::test::Fate::nothing_kept());
   const auto content = after->content(kPath);
   ASSERT_GE(content.size(), geometry.file_bytes(counters.page_count));
   for (std::uint64_t page = 1; page <= counters.page_count; ++page) {

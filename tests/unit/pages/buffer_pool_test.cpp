@@ -9,15 +9,15 @@
 namespace mentedb::pages {
 namespace {
 
-using mentedb::testing::Step;
-using mentedb::testing::StepAction;
-using mentedb::testing::StepKind;
+using mentedb::test::Step;
+using mentedb::test::StepAction;
+using mentedb::test::StepKind;
 using test::is_error;
 using test::must;
 
 class BufferPoolTest : public test::PagesFixture {
  protected:
-  explicit BufferPoolTest(const mentedb::testing::SimDiskOptions& options = {}) : PagesFixture(options) { grow(1000); }
+  explicit BufferPoolTest(const mentedb::test::SimDiskOptions& options = {}) : PagesFixture(options) { grow(1000); }
 
   std::optional<RunCopy> read(std::uint64_t page) { return must(pool.read_run(page, buffer)); }
   void write(std::uint64_t page, std::uint64_t lsn, std::uint32_t run_pages, std::size_t payload_bytes, int value) {

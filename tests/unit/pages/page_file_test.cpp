@@ -9,10 +9,10 @@
 namespace mentedb::pages {
 namespace {
 
-using mentedb::testing::Effect;
-using mentedb::testing::Step;
-using mentedb::testing::StepAction;
-using mentedb::testing::StepKind;
+using mentedb::test::Effect;
+using mentedb::test::Step;
+using mentedb::test::StepAction;
+using mentedb::test::StepKind;
 using test::is_error;
 using test::must;
 

@@ -80,18 +80,17 @@ TEST_F(SharedStateTest, AHalfPublishedHintIsNone) {
   for (int stores = 0; stores < 10; ++stores) {
     words.publish_cached_tail(sample());
     words.invalidate_cached_tail();
-    mentedb::testing::SimVfs writer(disk);
+    mentedb::test::SimVfs writer(disk);
     {
       const auto other_directory = test::must(writer.open_directory("/db", false));
       const auto other_file = test::must(other_directory->open("pages.db", vfs::OpenMode::read_write, false));
       SharedState dying(test::must(other_file->map(format::kSharedStateOffset, base::kBlockBytes, true)), kSeed);
       int seen = 0;
-      disk.set_hook([&](const mentedb::testing::Step& step) {
-        if (step.kind != mentedb::testing::StepKind::store || seen++ < stores)
-          return mentedb::testing::StepAction::proceed();
-        return mentedb::testing::StepAction::kill();
+      disk.set_hook([&](const mentedb::test::Step& step) {
+        if (step.kind != mentedb::test::StepKind::store || seen++ < stores) return mentedb::test::StepAction::proceed();
+        return mentedb::test::StepAction::kill();
       });
-      EXPECT_THROW(dying.publish_cached_tail(next), mentedb::testing::ProcessKilled);
+      EXPECT_THROW(dying.publish_cached_tail(next), mentedb::test::ProcessKilled);
       disk.set_hook({});
     }
     EXPECT_EQ(words.cached_tail(), std::nullopt) << "killed before store " << stores;
@@ -156,9 +155,9 @@ TEST_F(SharedStateTest, AFloorHoldsForAnEngineThatMayNotWrite) {
 TEST_F(SharedStateTest, WhoWaitsIsWoken) {
   // Without it a waiter sleeps its slice to the end: slower, and nothing else tells.
   std::vector<std::uint64_t> woken;
-  disk.set_hook([&](const mentedb::testing::Step& step) {
-    if (step.kind == mentedb::testing::StepKind::wake) woken.push_back(step.offset);
-    return mentedb::testing::StepAction::proceed();
+  disk.set_hook([&](const mentedb::test::Step& step) {
+    if (step.kind == mentedb::test::StepKind::wake) woken.push_back(step.offset);
+    return mentedb::test::StepAction::proceed();
   });
   words.publish_committed_lsn(1);
   EXPECT_FALSE(words.publish_release());

@@ -6,7 +6,7 @@
 
 #include "support/crash/crash_case.hpp"
 
-namespace mentedb::testing {
+namespace mentedb::test {
 namespace {
 
 using Path = History::Path;
@@ -121,4 +121,4 @@ TEST(CrashCase, ReadsWhatItWrites) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

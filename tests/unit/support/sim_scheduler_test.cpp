@@ -8,13 +8,15 @@
 #include <string>
 #include <vector>
 
-namespace mentedb::testing {
+#include "support/results.hpp"
+
+namespace mentedb::test {
 namespace {
 
 using vfs::OpenMode;
 
 std::unique_ptr<vfs::File> open(SimVfs& process, const char* name = "f") {
-  return process.open_directory("/", false).value()->open(name, OpenMode::create, false).value();
+  return must(must(process.open_directory("/", false))->open(name, OpenMode::create, false));
 }
 
 /// A disk with /f: two pages of zeros.
@@ -28,7 +30,7 @@ class SimSchedulerTest : public ::testing::Test {
 auto counter(int times, bool locked) {
   return [=](SimVfs& process) {
     const auto file = open(process);
-    const auto mapped = file->map(0, 4096, true).value();
+    const auto mapped = must(file->map(0, 4096, true));
     for (int i = 0; i < times; ++i) {
       if (locked) {
         ASSERT_TRUE(file->lock());
@@ -88,7 +90,7 @@ TEST_F(SimSchedulerTest, SwitchPointsAreExact) {
 TEST_F(SimSchedulerTest, WakeAndTimeoutEndAWait) {
   SimScheduler scheduler(disk);
   scheduler.add([](SimVfs& process) {
-    const auto mapped = open(process)->map(0, 4096, true).value();
+    const auto mapped = must(open(process)->map(0, 4096, true));
     const auto start = process.now();
     while (mapped->load(0) == 0) mapped->wait(0, 0, std::chrono::hours(1));
     EXPECT_LT(process.now() - start, std::chrono::minutes(1)) << "woken, not timed out";
@@ -96,7 +98,7 @@ TEST_F(SimSchedulerTest, WakeAndTimeoutEndAWait) {
     EXPECT_GE(process.now() - start, std::chrono::hours(2)) << "nobody else can run: time jumps";
   });
   scheduler.add([](SimVfs& process) {
-    const auto mapped = open(process)->map(0, 4096, true).value();
+    const auto mapped = must(open(process)->map(0, 4096, true));
     mapped->wait(8, 0, std::chrono::seconds(1));
     mapped->store(0, 1);
     mapped->wake(0);
@@ -164,14 +166,14 @@ TEST_F(SimSchedulerTest, AStoppedProcessKeepsItsLockUntilContinued) {
       const auto file = open(process);
       const auto start = process.now();
       bool taken = false;
-      while (!taken && process.now() - start < std::chrono::seconds(30)) taken = file->try_lock().value();
+      while (!taken && process.now() - start < std::chrono::seconds(30)) taken = must(file->try_lock());
       EXPECT_FALSE(taken) << "the holder is stopped, not dead";
       EXPECT_EQ(file->lock_holder(), "pid 1 (sim)");
       EXPECT_TRUE(scheduler.is_stopped(0));
       if (!resumed) return;
       scheduler.resume(0);
       EXPECT_TRUE(file->lock());
-      EXPECT_EQ(open(process)->map(0, 4096, false).value()->load(0), 1U);
+      EXPECT_EQ(must(open(process)->map(0, 4096, false))->load(0), 1U);
     });
     scheduler.run();
     EXPECT_EQ(scheduler.outcome(0), resumed ? Outcome::finished : Outcome::stopped);
@@ -191,7 +193,7 @@ TEST_F(SimSchedulerTest, TwoPollersOfAStoppedHolderTimeOutSoon) {
       const auto file = open(process);
       for (int step = 0; step < 10; ++step) ASSERT_TRUE(file->size_bytes());
       const auto start = process.now();
-      while (process.now() - start < std::chrono::seconds(30)) ASSERT_FALSE(file->try_lock().value());
+      while (process.now() - start < std::chrono::seconds(30)) ASSERT_FALSE(must(file->try_lock()));
     });
   }
   scheduler.run();
@@ -202,7 +204,7 @@ TEST_F(SimSchedulerTest, TwoPollersOfAStoppedHolderTimeOutSoon) {
 
 TEST_F(SimSchedulerTest, PowerCutEndsTheWaitingToo) {
   SimScheduler scheduler(disk, {.policy = SchedulePolicy::explicit_list});
-  scheduler.add([](SimVfs& process) { open(process)->map(0, 4096, true).value()->wait(0, 0, std::chrono::hours(1)); });
+  scheduler.add([](SimVfs& process) { must(open(process)->map(0, 4096, true))->wait(0, 0, std::chrono::hours(1)); });
   scheduler.add([](SimVfs& process) { static_cast<void>(open(process)->sync()); });
   disk.set_hook(
       [](const Step& step) { return step.kind == StepKind::sync ? StepAction::power_cut() : StepAction::proceed(); });
@@ -214,7 +216,7 @@ TEST_F(SimSchedulerTest, PowerCutEndsTheWaitingToo) {
 TEST_F(SimSchedulerTest, ALivelockEndsAtTheStepLimit) {
   SimScheduler scheduler(disk, {.max_steps = 1000});
   scheduler.add([](SimVfs& process) {
-    const auto mapped = open(process)->map(0, 4096, false).value();
+    const auto mapped = must(open(process)->map(0, 4096, false));
     while (mapped->load(0) == 0) {
     }
   });
@@ -231,4 +233,4 @@ TEST_F(SimSchedulerTest, AnExceptionOfABodyComesOutOfRun) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

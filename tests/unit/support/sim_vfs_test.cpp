@@ -11,7 +11,9 @@
 #include <thread>
 #include <vector>
 
-namespace mentedb::testing {
+#include "support/results.hpp"
+
+namespace mentedb::test {
 namespace {
 
 using vfs::OpenMode;
@@ -25,10 +27,10 @@ char at(const std::vector<std::byte>& bytes, std::size_t offset) { return static
 class SimVfsTest : public ::testing::Test {
  protected:
   static std::unique_ptr<vfs::Directory> directory(SimVfs& process) {
-    return process.open_directory("/db", true).value();
+    return must(process.open_directory("/db", true));
   }
   static FilePtr open(SimVfs& process, const char* name = "f", bool direct = false) {
-    return directory(process)->open(name, OpenMode::create, direct).value();
+    return must(directory(process)->open(name, OpenMode::create, direct));
   }
   /// /db/f with this content, all of it and its name durable.
   FilePtr durable_file(SimVfs& process, std::size_t size, char value = 'a') {
@@ -124,7 +126,7 @@ TEST_F(SimVfsTest, GrowthOfTheFileIsLostOrKept) {
 TEST_F(SimVfsTest, NamesAreDurableOnceTheDirectoryIsSynced) {
   SimVfs process(disk);
   const auto dir = directory(process);
-  const auto file = dir->open("f", OpenMode::create, false).value();
+  const auto file = must(dir->open("f", OpenMode::create, false));
   ASSERT_TRUE(file->write_at(0, filled(10, 'a')));
   ASSERT_TRUE(file->sync());
   ASSERT_EQ(disk.pending().names.size(), 1U);
@@ -148,10 +150,10 @@ TEST_F(SimVfsTest, ReplacedFileGetsANewInode) {
   SimVfs process(disk);
   const auto file = durable_file(process, 10);
   const auto dir = directory(process);
-  EXPECT_EQ(file->id().value(), dir->id_of("f").value());
+  EXPECT_EQ(must(file->id()), must(dir->id_of("f")));
   disk.install("/db/f", filled(20, 'n'));
-  EXPECT_NE(file->id().value(), dir->id_of("f").value());
-  EXPECT_EQ(file->size_bytes().value(), 10U) << "the open file is still the old one";
+  EXPECT_NE(must(file->id()), must(dir->id_of("f")));
+  EXPECT_EQ(must(file->size_bytes()), 10U) << "the open file is still the old one";
 }
 
 TEST_F(SimVfsTest, FailedSyncLosesTheWritesButCachedReadsStillShowThem) {
@@ -240,13 +242,13 @@ TEST_F(SimVfsTest, StoresAreSeenByEveryProcessAndDurableWithTheFile) {
   SimVfs writer(disk);
   SimVfs reader(disk);
   const auto file = durable_file(writer, 8192);
-  const auto mapped = file->map(4096, 4096, true).value();
+  const auto mapped = must(file->map(4096, 4096, true));
   const auto other_file = open(reader);
-  const auto other = other_file->map(0, 8192, false).value();
+  const auto other = must(other_file->map(0, 8192, false));
   mapped->store(8, 0x1122334455667788U);
   EXPECT_EQ(other->load(4096 + 8), 0x1122334455667788U);
   std::vector<std::byte> bytes(16);
-  ASSERT_EQ(other_file->read_at(4096, bytes).value(), 16U);
+  ASSERT_EQ(must(other_file->read_at(4096, bytes)), 16U);
   EXPECT_EQ(static_cast<int>(bytes[8]), 0x88);
   ASSERT_EQ(disk.pending().sectors.size(), 1U);
   EXPECT_EQ(disk.pending().sectors[0].sector, 8U);
@@ -263,7 +265,7 @@ TEST_F(SimVfsTest, StoresAreSeenByEveryProcessAndDurableWithTheFile) {
 TEST_F(SimVfsTest, PopulateReportsWhatATouchWouldDieOf) {
   SimVfs process(disk);
   const auto file = durable_file(process, 4096);
-  const auto mapped = file->map(0, 16384, false).value();
+  const auto mapped = must(file->map(0, 16384, false));
   EXPECT_TRUE(mapped->populate(0, 4096));
   EXPECT_EQ(mapped->populate(4096, 4096).error().code, ErrorCode::io_error);
   disk.set_bad("/db/f", 512, 512);
@@ -278,7 +280,7 @@ using SimVfsDeathTest = SimVfsTest;
 TEST_F(SimVfsDeathTest, WhatWouldRaiseASignalEndsTheTest) {
   SimVfs process(disk);
   const auto file = durable_file(process, 4096);
-  const auto mapped = file->map(0, 16384, false).value();
+  const auto mapped = must(file->map(0, 16384, false));
   std::vector<std::byte> bytes(100);
   EXPECT_DEATH(mapped->copy(4050, bytes), "beyond the file of 4096 bytes");
   EXPECT_DEATH(mapped->store(0, 1), "read-only mapping");
@@ -306,36 +308,36 @@ TEST_F(SimVfsTest, LocksExcludeOpenFilesAndEndWithThem) {
   auto first = open(one);
   const auto second = open(one);
   const auto third = open(two);
-  ASSERT_TRUE(first->try_lock().value());
-  EXPECT_TRUE(first->try_lock().value()) << "taking it twice is fine";
-  EXPECT_FALSE(second->try_lock().value()) << "flock belongs to the open file, not to the process";
-  EXPECT_FALSE(third->try_lock().value());
+  ASSERT_TRUE(must(first->try_lock()));
+  EXPECT_TRUE(must(first->try_lock())) << "taking it twice is fine";
+  EXPECT_FALSE(must(second->try_lock())) << "flock belongs to the open file, not to the process";
+  EXPECT_FALSE(must(third->try_lock()));
   EXPECT_EQ(third->lock_holder(), "pid " + std::to_string(one.process_token()) + " (sim)");
   third->unlock();
-  EXPECT_FALSE(third->try_lock().value()) << "only the holder unlocks";
+  EXPECT_FALSE(must(third->try_lock())) << "only the holder unlocks";
   first->unlock();
-  EXPECT_TRUE(third->try_lock().value());
+  EXPECT_TRUE(must(third->try_lock()));
   third->unlock();
 
   ASSERT_TRUE(first->lock());
   ASSERT_TRUE(first->allocate(0, 4096));
-  auto mapped = first->map(0, 4096, false).value();
+  auto mapped = must(first->map(0, 4096, false));
   first.reset();
-  EXPECT_FALSE(third->try_lock().value()) << "a mapping keeps the open file";
+  EXPECT_FALSE(must(third->try_lock())) << "a mapping keeps the open file";
   mapped.reset();
-  EXPECT_TRUE(third->try_lock().value());
+  EXPECT_TRUE(must(third->try_lock()));
 }
 
 TEST_F(SimVfsTest, DeathReleasesLocksAndDeadHandlesDoNothing) {
   SimVfs one(disk);
   SimVfs two(disk);
   const auto file = durable_file(one, 4096);
-  const auto mapped = file->map(0, 4096, true).value();
+  const auto mapped = must(file->map(0, 4096, true));
   const auto other = open(two);
-  ASSERT_TRUE(file->try_lock().value());
+  ASSERT_TRUE(must(file->try_lock()));
   one.kill();
   EXPECT_FALSE(one.is_alive());
-  EXPECT_TRUE(other->try_lock().value());
+  EXPECT_TRUE(must(other->try_lock()));
 
   const auto written = file->write_at(0, filled(4, 'x'));
   ASSERT_FALSE(written);
@@ -375,7 +377,7 @@ TEST_F(SimVfsTest, KillInUnlockShowsAtTheNextCall) {
   EXPECT_THROW(static_cast<void>(file->size_bytes()), ProcessKilled);
   EXPECT_FALSE(file->size_bytes());
   SimVfs next(disk);
-  EXPECT_TRUE(open(next)->try_lock().value());
+  EXPECT_TRUE(must(open(next)->try_lock()));
 }
 
 TEST_F(SimVfsTest, NothingIsThrownWhileTheStackUnwinds) {
@@ -447,9 +449,9 @@ TEST_F(SimVfsTest, FullDiskTakesWhatFitsAndAllocateIsAllOrNothing) {
   auto file = durable_file(process, 4096);
   EXPECT_EQ(disk.free_bytes(), 3U * 4096);
   EXPECT_EQ(file->allocate(0, 5 * 4096).error().code, ErrorCode::no_space);
-  EXPECT_EQ(file->size_bytes().value(), 4096U);
+  EXPECT_EQ(must(file->size_bytes()), 4096U);
   EXPECT_EQ(file->write_at(2048, filled(5 * 4096, 'b')).error().code, ErrorCode::no_space);
-  EXPECT_EQ(file->size_bytes().value(), 4U * 4096);
+  EXPECT_EQ(must(file->size_bytes()), 4U * 4096);
   EXPECT_TRUE(file->write_at(0, filled(4 * 4096, 'c'))) << "space that is there can be overwritten";
 
   auto reserved = open(process, "g");
@@ -475,21 +477,21 @@ TEST_F(SimVfsTest, ReadOnlyHandlesAndMissingNames) {
   SimVfs process(disk);
   static_cast<void>(durable_file(process, 100));
   const auto dir = directory(process);
-  const auto file = dir->open("f", OpenMode::read_only, false).value();
+  const auto file = must(dir->open("f", OpenMode::read_only, false));
   EXPECT_FALSE(file->write_at(0, filled(1, 'x')));
   EXPECT_EQ(file->map(0, 100, true).error().code, ErrorCode::permission_denied);
   std::vector<std::byte> bytes(200);
-  EXPECT_EQ(file->read_at(40, bytes).value(), 60U);
-  EXPECT_EQ(file->read_at(100, bytes).value(), 0U);
+  EXPECT_EQ(must(file->read_at(40, bytes)), 60U);
+  EXPECT_EQ(must(file->read_at(100, bytes)), 0U);
   EXPECT_EQ(dir->id_of("none").error().code, ErrorCode::not_found);
-  EXPECT_EQ(dir->list().value(), std::vector<std::string>{"f"});
+  EXPECT_EQ(must(dir->list()), std::vector<std::string>{"f"});
 }
 
 // ---------------------------------------------------------------------------------------------- steps
 
 void small_workload(SimVfs& process) {
-  const auto dir = process.open_directory("/db", true).value();
-  const auto file = dir->open("f", OpenMode::create, false).value();
+  const auto dir = must(process.open_directory("/db", true));
+  const auto file = must(dir->open("f", OpenMode::create, false));
   std::vector<std::byte> bytes(8);
   process.random_bytes(bytes);
   static_cast<void>(file->write_at(static_cast<std::uint64_t>(bytes[0]), bytes));
@@ -529,10 +531,10 @@ TEST_F(SimVfsTest, ExploringFatesFromTheHookFindsAMissingSync) {
   const auto violations = [](bool with_sync) {
     SimDisk machine;
     SimVfs process(machine);
-    const auto file = process.open_directory("/", false).value()->open("f", OpenMode::create, false).value();
+    const auto file = must(must(process.open_directory("/", false))->open("f", OpenMode::create, false));
     EXPECT_TRUE(file->write_at(0, filled(2048, '.')));
     EXPECT_TRUE(file->sync());
-    EXPECT_TRUE(process.open_directory("/", false).value()->sync());
+    EXPECT_TRUE(must(process.open_directory("/", false))->sync());
     std::size_t bad = 0;
     machine.set_hook([&](const Step&) {
       for (const Fate& fate : enumerate_fates(machine.pending())) {
@@ -559,7 +561,7 @@ TEST_F(SimVfsTest, TornCopiesAreStepsOfTheirOwn) {
   SimVfs process(torn);
   const auto file = open(process);
   ASSERT_TRUE(file->write_at(512, filled(2048, 'a')));
-  const auto mapped = file->map(0, 4096, false).value();
+  const auto mapped = must(file->map(0, 4096, false));
   std::size_t slices = 0;
   torn.set_hook([&](const Step& step) {
     // Another writer, between the parts of the copy.
@@ -577,7 +579,7 @@ TEST_F(SimVfsTest, TornCopiesAreStepsOfTheirOwn) {
 TEST_F(SimVfsTest, TimeIsSimulated) {
   SimVfs process(disk);
   const auto file = durable_file(process, 4096, '\0');
-  const auto mapped = file->map(0, 4096, true).value();
+  const auto mapped = must(file->map(0, 4096, true));
   const auto before = process.now();
   EXPECT_GT(process.now(), before);
   mapped->wait(0, 1, std::chrono::seconds(100));
@@ -587,10 +589,10 @@ TEST_F(SimVfsTest, TimeIsSimulated) {
 
   SimVfs holder(disk);
   const auto locked = open(holder);
-  ASSERT_TRUE(locked->try_lock().value());
+  ASSERT_TRUE(must(locked->try_lock()));
   const auto start = process.now();
   std::size_t polls = 0;
-  for (; process.now() - start < std::chrono::seconds(30); ++polls) ASSERT_FALSE(file->try_lock().value());
+  for (; process.now() - start < std::chrono::seconds(30); ++polls) ASSERT_FALSE(must(file->try_lock()));
   EXPECT_LT(polls, 1000U) << "polling for a held lock must not take millions of steps";
 }
 
@@ -648,4 +650,4 @@ TEST(SimFateTest, ManySectorsGiveASelectionWithoutRepeats) {
 }
 
 }  // namespace
-}  // namespace mentedb::testing
+}  // namespace mentedb::test

@@ -18,8 +18,8 @@ using format::LogHeader;
 using test::is_error;
 using test::must;
 using test::ok;
-using testing::SimDisk;
-using testing::SimVfs;
+using test::SimDisk;
+using test::SimVfs;
 
 constexpr const char* kPath = "/db/wal.log";
 
@@ -255,9 +255,9 @@ TEST_F(LogTest, LookingForABatchBehindReadsTheFileAFewTimesAtMost) {
     disk.damage(kPath, offset, base::bytes_of(claim).first(std::min<std::uint64_t>(sizeof claim, claim.bytes)));
   }
   std::uint64_t bytes_read = 0;
-  disk.set_hook([&](const testing::Step& step) {
-    if (step.kind == testing::StepKind::read) bytes_read += step.length;
-    return testing::StepAction::proceed();
+  disk.set_hook([&](const test::Step& step) {
+    if (step.kind == test::StepKind::read) bytes_read += step.length;
+    return test::StepAction::proceed();
   });
   EXPECT_EQ(must(log.find_batch_behind(slot, tail)), std::nullopt);
   EXPECT_LT(bytes_read, 16 * kInitialLogBytes);
@@ -302,8 +302,8 @@ TEST_F(LogTest, ABatchThatTakesPagesAwayEndsTheChain) {
 
 TEST_F(LogTest, AFailedSyncIsNeverAFullDisk) {
   // `no_space` promises that nothing changed; after a failed sync nobody knows.
-  disk.set_hook([](const testing::Step& step) {
-    return step.kind == testing::StepKind::sync ? testing::StepAction::fail(ENOSPC) : testing::StepAction::proceed();
+  disk.set_hook([](const test::Step& step) {
+    return step.kind == test::StepKind::sync ? test::StepAction::fail(ENOSPC) : test::StepAction::proceed();
   });
   EXPECT_TRUE(is_error(log.append(tail.offset, aligned(batch(tail, 10))), ErrorCode::io_error));
   disk.set_hook({});
@@ -335,9 +335,9 @@ TEST_F(LogTest, ALengthBeyondTheFileIsNotBelieved) {
   base::write_struct(std::span(image), 0, header);
   disk.damage(kPath, tail.offset, image);
   std::uint64_t longest = 0;
-  disk.set_hook([&](const testing::Step& step) {
-    if (step.kind == testing::StepKind::read) longest = std::max(longest, step.length);
-    return testing::StepAction::proceed();
+  disk.set_hook([&](const test::Step& step) {
+    if (step.kind == test::StepKind::read) longest = std::max(longest, step.length);
+    return test::StepAction::proceed();
   });
   EXPECT_EQ(walk().tail, tail);
   disk.set_hook({});
@@ -415,12 +415,12 @@ TEST_F(LogTest, GrowWritesZerosOnceAndKeepsWhatIsThere) {
   must(log.grow(1 << 20));  // never shorter
   EXPECT_EQ(must(log.capacity_bytes()), std::uint64_t{3} << 20);
   // Durable: appending there later changes no size.
-  EXPECT_EQ(disk.after_power_cut(testing::Fate::nothing_kept())->content(kPath).size(), std::size_t{3} << 20);
+  EXPECT_EQ(disk.after_power_cut(test::Fate::nothing_kept())->content(kPath).size(), std::size_t{3} << 20);
 }
 
 TEST_F(LogTest, AppendIsDurableWhenItReturns) {
   append(1000, 2);
-  const auto after = disk.after_power_cut(testing::Fate::nothing_kept());
+  const auto after = disk.after_power_cut(test::Fate::nothing_kept());
   SimVfs rebooted(*after);
   const auto found =
       must(must(rebooted.open_directory("/db", false))->open("wal.log", vfs::OpenMode::read_write, true));
