@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/checksum.hpp"
+#include "base/error.hpp"
 #include "format/geometry.hpp"
 
 namespace mentedb::pages {
