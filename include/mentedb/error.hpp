@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include <mentedb/export.hpp>
+
 namespace mentedb {
 
 /// What went wrong, by what the caller can do about it.
@@ -29,7 +31,7 @@ enum class ErrorCode {
 };
 
 /// The code's name as written above, for example "not_found".
-std::string_view to_string(ErrorCode code) noexcept;
+MENTEDB_EXPORT std::string_view to_string(ErrorCode code) noexcept;
 
 /// An error: a code, the errno when the operating system gave one (else 0), and a sentence that names
 /// the file or page and the remedy.

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <mentedb/error.hpp>
+#include <mentedb/export.hpp>
 
 namespace mentedb {
 
@@ -17,11 +18,11 @@ namespace mentedb {
 using UuidBytes = std::array<std::uint8_t, 16>;
 
 /// A fresh random (version 4) UUID from the kernel's generator.
-UuidBytes random_uuid();
+MENTEDB_EXPORT UuidBytes random_uuid();
 /// Lower-case 8-4-4-4-12 form.
-std::string format_uuid(const UuidBytes& bytes);
+MENTEDB_EXPORT std::string format_uuid(const UuidBytes& bytes);
 /// Accepts the 36-character form, either case. @errors `invalid_argument`.
-Result<UuidBytes> parse_uuid(std::string_view text);
+MENTEDB_EXPORT Result<UuidBytes> parse_uuid(std::string_view text);
 
 /// A UUID that names one kind of thing; ids of different kinds do not convert into each other.
 template <class Tag>

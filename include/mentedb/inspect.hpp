@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <mentedb/error.hpp>
+#include <mentedb/export.hpp>
 #include <mentedb/ids.hpp>
 #include <mentedb/report.hpp>
 
@@ -19,8 +20,8 @@ namespace mentedb {
 /// the lock (waiting at most `lock_timeout`) before it is reported.
 /// @errors `not_found`, `permission_denied`, `incompatible` (no store at all), `invalid_argument` (the path),
 /// `out_of_memory`, `io_error`
-[[nodiscard]] Result<VerifyReport> verify_store(const std::filesystem::path& directory,
-                                                std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
+[[nodiscard]] MENTEDB_EXPORT Result<VerifyReport> verify_store(
+    const std::filesystem::path& directory, std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
 
 /// A named value of an on-disk structure.
 struct Field {
@@ -41,7 +42,7 @@ struct PageDump {
 };
 
 /// @errors `not_found` (page or store), `corruption` (of the superblock, or a file is missing), as `verify_store`
-[[nodiscard]] Result<PageDump> inspect_page(const std::filesystem::path& directory, PageId page);
+[[nodiscard]] MENTEDB_EXPORT Result<PageDump> inspect_page(const std::filesystem::path& directory, PageId page);
 
 struct LogOperationDump {
   Lsn lsn;
@@ -67,7 +68,7 @@ struct LogDump {
 };
 
 /// @errors as `inspect_page`
-[[nodiscard]] Result<LogDump> inspect_log(const std::filesystem::path& directory);
+[[nodiscard]] MENTEDB_EXPORT Result<LogDump> inspect_log(const std::filesystem::path& directory);
 
 /// What a salvage could and could not save.
 struct SalvageReport {
@@ -82,8 +83,8 @@ struct SalvageReport {
 /// lock. A salvage that fails removes the destination.
 /// @errors `already_exists` (destination), `not_found`, `incompatible` (another program's files), `busy`, `no_space`,
 /// for the destination as `StorageEngine::open` and `store_memories`
-[[nodiscard]] Result<SalvageReport> salvage(const std::filesystem::path& source,
-                                            const std::filesystem::path& destination,
-                                            std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
+[[nodiscard]] MENTEDB_EXPORT Result<SalvageReport> salvage(
+    const std::filesystem::path& source, const std::filesystem::path& destination,
+    std::chrono::milliseconds lock_timeout = std::chrono::seconds(30));
 
 }  // namespace mentedb

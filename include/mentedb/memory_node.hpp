@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <mentedb/error.hpp>
+#include <mentedb/export.hpp>
 #include <mentedb/ids.hpp>
 
 namespace mentedb {
@@ -25,9 +26,9 @@ enum class MemoryType : std::uint8_t {
 };
 
 /// The enumerator's name, for example "AntiPattern".
-std::string_view to_string(MemoryType type) noexcept;
+MENTEDB_EXPORT std::string_view to_string(MemoryType type) noexcept;
 /// Exactly the names above. @errors `invalid_argument`.
-Result<MemoryType> parse_memory_type(std::string_view name);
+MENTEDB_EXPORT Result<MemoryType> parse_memory_type(std::string_view name);
 
 using Bytes = std::vector<std::byte>;
 using AttributeValue = std::variant<std::string, std::int64_t, double, bool, Bytes>;
@@ -55,10 +56,11 @@ struct MemoryNode {
   std::optional<std::string> context;
 
   /// A node with a random id, both times now, salience and confidence 1.
-  static MemoryNode create(AgentId agent, MemoryType type, std::string content, std::vector<float> embedding = {});
+  static MENTEDB_EXPORT MemoryNode create(AgentId agent, MemoryType type, std::string content,
+                                          std::vector<float> embedding = {});
 
   /// Bit for bit on floats, so that -0.0 and 0.0 differ and a round trip can be checked.
-  friend bool operator==(const MemoryNode& a, const MemoryNode& b);
+  friend MENTEDB_EXPORT bool operator==(const MemoryNode& a, const MemoryNode& b);
 };
 
 /// Limits on one memory; past one of them a write answers `capacity_exceeded` and names it.
@@ -73,6 +75,6 @@ inline constexpr std::size_t kMaxBatchBytes = std::size_t{64} << 20;
 
 /// Checks every documented rule of a node: UTF-8, finite floats, confidence in 0..1, a non-nil id, limits.
 /// @errors `invalid_argument`, `capacity_exceeded`
-Result<void> validate(const MemoryNode& node);
+MENTEDB_EXPORT Result<void> validate(const MemoryNode& node);
 
 }  // namespace mentedb

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <mentedb/error.hpp>
+#include <mentedb/export.hpp>
 #include <mentedb/ids.hpp>
 #include <mentedb/memory_node.hpp>
 #include <mentedb/options.hpp>
@@ -48,7 +49,7 @@ class MemoryVisitor {
 /// Any write, `recover` and `checkpoint` may answer `busy` (lock timeout), `poisoned`, `read_only`, `corruption` (of
 /// the log or the directory) or, when files were replaced under the engine, `incompatible`; nothing was acknowledged
 /// then. A read takes the lock only to have something repaired, and then it may answer the same.
-class StorageEngine {
+class MENTEDB_EXPORT StorageEngine {
  public:
   /// Opens the store in `directory`, creating both when missing. A log left by a crash is replayed before it
   /// returns; no lock is held afterwards.
@@ -157,8 +158,8 @@ class StorageEngine {
 
  private:
   friend class EngineAccess;
-  class Impl;
-  explicit StorageEngine(std::unique_ptr<Impl> impl) noexcept;
+  class MENTEDB_NO_EXPORT Impl;
+  MENTEDB_NO_EXPORT explicit StorageEngine(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mentedb/error.hpp>
+#include <mentedb/export.hpp>
 #include <mentedb/ids.hpp>
 #include <mentedb/memory_node.hpp>
 
@@ -14,7 +15,7 @@ class Batch;
 /// What `StorageEngine::transact` hands to its function. Reads see the transaction's own writes and, since
 /// the lock is held, the newest state of every process. Valid only inside that call and on its thread.
 /// A failed call changes nothing: the function may go on or return the error, which rolls everything back.
-class Transaction {
+class MENTEDB_EXPORT Transaction {
  public:
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <thread>
+#include <utility>
 
 namespace mentedb::engine {
 
