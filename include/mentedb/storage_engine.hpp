@@ -44,9 +44,8 @@ namespace mentedb {
 /// - `poisoned`: a write to the log failed before. Close the engine and open the store again.
 /// - `read_only`: the engine was opened with `Options::read_only`.
 /// - `corruption`: the log, the superblock or a directory entry that the call needs is damaged.
-/// - `incompatible`: another store took the place of the files, or the files were removed, while the engine was open.
-/// The
-///   change may be in the old files.
+/// - `incompatible`: the files were removed or replaced by another store while the engine was open. The old files may
+///   hold the change.
 /// - `invalid_argument`: the call came from inside `transact` of the same engine.
 /// - `io_error` with "nothing of this write was acknowledged": the log did not take the write. The change may still be
 ///   there after the next open, as after a crash. The engine answers `poisoned` from then on.
