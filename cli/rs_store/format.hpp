@@ -76,7 +76,7 @@ struct LogImage {
 struct Log {
   std::map<std::uint64_t, LogImage> newest;  ///< by page: the last entry about it
   std::uint64_t entries = 0;
-  std::size_t valid_bytes = 0;  ///< what follows them does not verify
+  std::size_t valid_bytes = 0;  ///< the bytes behind them do not verify
   std::string end;              ///< why the log ends there; empty when it ends with the file
 };
 

@@ -72,7 +72,7 @@ struct LogBatchDump {
   std::uint64_t offset = 0;  ///< byte offset in wal.log
   std::uint64_t bytes = 0;   ///< without the padding to whole blocks
   /// True: the batch lies before the cached tail, so its operations are in the pages. False: that is not known. A
-  /// commit is under way, or a crash came before its end. The next lock holder redoes what is missing.
+  /// commit is under way, or a crash came before its end. The next lock holder redoes the missing operations.
   bool redone = true;
   std::vector<LogOperationDump> operations;
 };

@@ -209,8 +209,8 @@ class StorageEngine {
   /// of its original or of its backup. Read everything again
   /// @errors `corruption`, `busy`: as `scan_all_memories`
   /// @threads as `scan_all_memories`
-  /// @cost no system call when warm; reads the directory of the regions (65,536 pages each) that changed, and again
-  /// what was committed meanwhile
+  /// @cost no system call when warm; reads the directory of the regions (65,536 pages each) that changed, and once more
+  /// of those that change meanwhile
   [[nodiscard]] Result<Changes> changes_since(Lsn since) const;
 
   /// Waits until `committed_lsn() > since`.
@@ -281,7 +281,7 @@ class StorageEngine {
   /// @errors `not_found`: a part of the path was removed meanwhile
   /// @errors `corruption`: a page is damaged, so the copy would not be whole; the message names the page
   /// @errors `busy`: the lock was not free in time
-  /// After an error the call removes what it made; the message says when that fails, too.
+  /// After an error the call removes the destination; the message says when that fails, too.
   /// @threads takes the lock at the end, for what changed during the copy
   /// @cost reads and writes all live runs; syncs the copy
   /// @source docs/adr/0008-lsn-gap-and-horizon-in-backups.md
