@@ -54,7 +54,7 @@ void print_stats(const std::string& directory, const Stats& stats) {
   line("log", fmt::format("{} used of {}, checkpoint at {}", human_bytes(stats.log_used_bytes),
                           human_bytes(stats.log_file_bytes), human_bytes(stats.wal_limit_bytes)));
   line("id index",
-       fmt::format("number {}, {} of {} slots used ({} %)", stats.index_number, with_commas(stats.index_buckets_used),
+       fmt::format("number {}, {} of {} buckets used ({} %)", stats.index_number, with_commas(stats.index_buckets_used),
                    with_commas(stats.index_buckets), percent(stats.index_buckets_used, stats.index_buckets)));
   line("commits", fmt::format("up to LSN {}, in epoch {}", with_commas(stats.committed_lsn.value), stats.epoch));
   if (stats.mapped_bytes > 0) {
@@ -62,13 +62,13 @@ void print_stats(const std::string& directory, const Stats& stats) {
                                   human_bytes(stats.mapped_bytes)));
   }
   if (stats.redo_operations > 0) {
-    line("recovered", fmt::format("{} that a process which died had left in the log",
+    line("recovered", fmt::format("{} redone from the log after a crash",
                                   counted(stats.redo_operations, "operation", "operations")));
   }
   for (const std::string& warning : stats.access_warnings) line("warning", printable(warning));
 }
 
-/// One line for --watch in a pipe, and below the table on a terminal: what changed since the last look.
+/// The changes since the last look, on one line: alone with --watch in a pipe, below the table on a terminal.
 void print_rates(const Stats& before, const Stats& now, double seconds) {
   const double operations = static_cast<double>(now.committed_lsn.value - before.committed_lsn.value) / seconds;
   const auto memories = static_cast<std::int64_t>(now.memory_count - before.memory_count);
@@ -122,13 +122,13 @@ int run_checkpoint(const Context& context) {
   if (context.json) {
     print_json({{"log_bytes", bytes}});
   } else {
-    out() << fmt::format("checkpoint done; {} of log are in the page file and synced\n", human_bytes(bytes));
+    out() << fmt::format("checkpoint done: {} of log are in the page file, which is synced\n", human_bytes(bytes));
   }
   return finish_output();
 }
 
 int run_recover(const Context& context) {
-  Result<StorageEngine> engine = open_existing(context);  // replays what a crash left
+  Result<StorageEngine> engine = open_existing(context);  // redoes the log after a crash
   if (!engine) return report(engine.error());
   if (const Result<std::uint64_t> redone = engine->recover(); !redone) return report(redone.error());
   const Result<Stats> stats = engine->stats();
@@ -138,8 +138,7 @@ int run_recover(const Context& context) {
   } else if (stats->redo_operations == 0) {
     out() << "nothing to recover: every committed operation was in its pages\n";
   } else {
-    out() << fmt::format("{} brought from the log into the pages\n",
-                         counted(stats->redo_operations, "operation", "operations"));
+    out() << fmt::format("{} redone from the log\n", counted(stats->redo_operations, "operation", "operations"));
   }
   return finish_output();
 }
@@ -176,12 +175,12 @@ int run_restore(const Context& context, const std::string& source) {
 }  // namespace
 
 void add_stats(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "stats", "Show how full the store is and what it did",
+  CLI::App* command = add_command(app, "stats", "Show how full the store is",
                                   "  mentedb stats\n"
                                   "  mentedb stats --watch               # again every second, Ctrl-C ends it\n"
                                   "  mentedb stats --json | jq .memory_count");
   auto options = std::make_shared<StatsOptions>();
-  command->add_flag("--watch", options->watch, "Show it again and again, with what changed");
+  command->add_flag("--watch", options->watch, "Print the numbers at each interval, with the changes");
   command->add_option("--interval", options->interval_seconds, "Seconds between two looks with --watch (default: 1)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.05, 86'400.0).description(""));
@@ -191,20 +190,20 @@ void add_stats(CLI::App& app, Context& context) {
 
 void add_checkpoint(CLI::App& app, Context& context) {
   CLI::App* command = add_command(app, "checkpoint", "Sync the page file and empty the log", "");
-  command->footer("The store does this by itself when the log is full; it is never needed for safety.");
+  command->footer("A write does this by itself when the log reaches its limit. Durability does not need it.");
   command->callback([&context] { context.run = [&context] { return run_checkpoint(context); }; });
 }
 
 void add_recover(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "recover", "Bring everything in the log into the pages", "");
+  CLI::App* command = add_command(app, "recover", "Redo the log, repair damaged pages, rebuild the id index", "");
   command->footer(
-      "Every command that may write does this when a process died; on its own it is of use before the\n"
-      "directory is mounted read-only, and to heal damaged pages from the log.");
+      "After a crash every command that may write the directory redoes the log. Run recover before the\n"
+      "directory is mounted read-only, and to repair damaged pages that the log still holds.");
   command->callback([&context] { context.run = [&context] { return run_recover(context); }; });
 }
 
 void add_backup(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "backup", "Copy the store to a new directory while others go on",
+  CLI::App* command = add_command(app, "backup", "Copy the store to a new directory while other processes use it",
                                   "  mentedb backup backups/2024-05-01\n\n"
                                   "The copy is the store of one moment. A destination that exists is refused.");
   auto destination = std::make_shared<std::string>();
@@ -214,9 +213,10 @@ void add_backup(CLI::App& app, Context& context) {
 }
 
 void add_restore(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "restore", "Make a store from a backup",
-                                  "  mentedb --dir memory restore backups/2024-05-01\n\n"
-                                  "Creates the directory of --dir; one that exists is refused.");
+  CLI::App* command = add_command(
+      app, "restore", "Make a store from a backup",
+      "  mentedb --dir memory restore backups/2024-05-01\n\n"
+      "Creates the directory of --dir. A directory that exists is refused. Waits at most 30 seconds for SRC.");
   auto source = std::make_shared<std::string>();
   command->add_option("source", *source, "The backup, or any store")->type_name("SRC")->required();
   command->callback([&context, source] { context.run = [&context, source] { return run_restore(context, *source); }; });

@@ -30,8 +30,8 @@ Error file_error(const std::string& file, int error) {
   return Error{code, error, fmt::format("cannot write {}: {}", file, std::strerror(error))};
 }
 
-/// A file that appears under its name only when it is complete, so that an export that fails or is interrupted leaves
-/// an earlier one alone. Devices and pipes are written directly.
+/// A file that appears under its name only when it is complete. So an export that fails or is interrupted keeps an
+/// earlier file as it was. Devices and pipes are written directly.
 class NewFile {
  public:
   static Result<std::unique_ptr<NewFile>> create(const std::string& name) {
@@ -39,7 +39,7 @@ class NewFile {
     const bool exists = stat(name.c_str(), &info) == 0;
     const bool in_place = exists && !S_ISREG(info.st_mode);
     if (in_place && S_ISDIR(info.st_mode)) return std::unexpected(file_error(name, EISDIR));
-    // A symbolic link stays one: what it points to is replaced.
+    // A symbolic link stays: the file that it leads to is replaced.
     std::error_code ignored;
     std::string target = exists && !in_place ? std::filesystem::canonical(name, ignored).string() : name;
     if (target.empty()) target = name;
@@ -64,7 +64,7 @@ class NewFile {
 
   Output& output() { return *output_; }
 
-  /// Makes it durable and gives it its name.
+  /// Makes the file durable and gives it its name.
   Result<void> keep() {
     if (auto finished = output_->finish(name_); !finished) return finished;
     if (path_ == name_) return {};
@@ -96,7 +96,7 @@ int run_export(const Context& context, const std::string& name, bool no_progress
   }
   Output& to = file ? file->output() : out();
 
-  // The bar would be torn to pieces by lines that go to the same terminal.
+  // Lines on the same terminal would tear the bar apart.
   const bool show = !no_progress && !context.json && !to.is_terminal();
   std::uint64_t expected = 0;
   if (show && err().is_terminal()) {
@@ -133,7 +133,7 @@ int run_export(const Context& context, const std::string& name, bool no_progress
                            human_duration(progress.seconds()));
     }
   }
-  if (damaged > 0) note(fmt::format("{} could not be read; 'mentedb verify' says more", damaged));
+  if (damaged > 0) note(fmt::format("{} could not be read; run 'mentedb verify' for the places", damaged));
   return finish_output(damaged > 0 ? kFailed : kOk);
 }
 
@@ -147,7 +147,7 @@ void add_export(CLI::App& app, Context& context) {
                                   "The form is that of the original MenteDB; 'mentedb import' reads it back.");
   auto file = std::make_shared<std::string>();
   auto no_progress = std::make_shared<bool>(false);
-  command->add_option("file", *file, "File to write, which appears when it is complete; default: standard output")
+  command->add_option("file", *file, "File to write; it appears when it is complete; default: standard output")
       ->type_name("FILE");
   command->add_flag("--no-progress", *no_progress, "No progress bar");
   command->callback([&context, file, no_progress] {

@@ -1,4 +1,4 @@
-// import: many memories from a file, a pipe or a store of the original engine.
+// import: stores many memories from a file, a pipe or a store of the original engine.
 #include <algorithm>
 #include <memory>
 
@@ -14,8 +14,8 @@
 namespace mentedb::cli {
 namespace {
 
-/// The JSON of a batch; its binary form is at most about twice that (a float of two characters), far below the
-/// engine's limit for a batch, and everybody waits only briefly.
+/// The most JSON in one batch. The encoded form is at most about twice as long (a float may have two characters), so it
+/// stays far below the engine's limit. A short batch keeps the lock for a short time.
 constexpr std::size_t kMaxBatchJsonBytes = std::size_t{8} << 20;
 
 struct ImportOptions {
@@ -57,7 +57,7 @@ class Importer {
                                                      : OnConflict::replace),
         progress_("importing", source.total(), !options.no_progress && !json) {}
 
-  /// True when the whole source was read. What went wrong is printed as it happens.
+  /// True when the whole source was read. Errors are printed as they happen.
   bool run() {
     bool whole = read_all();
     progress_.clear();
@@ -92,13 +92,14 @@ class Importer {
       if (!pending_.empty() && pending_bytes_ + found.size_bytes > kMaxBatchJsonBytes && !commit()) return false;
       pending_.push_back({found.number, std::move(*found.node)});
       pending_bytes_ += found.size_bytes;
-      // A full batch; or the writer of a pipe pauses, and what it wrote should not lie around unsaved.
+      // The batch is full, or the writer of a pipe pauses. In a pause the pending memories are committed, so that a
+      // crash does not cost them.
       if ((pending_.size() >= batch_size_ || source_.would_wait()) && !commit()) return false;
     }
   }
 
-  /// Stores what is pending as one atomic batch. Whether an id exists is looked up under the same hold of the lock,
-  /// so that no other process can come between.
+  /// Stores the pending memories as one atomic batch. The lookup of each id happens under the same hold of the lock, so
+  /// no other process can store the id in between.
   bool commit() {
     if (pending_.empty()) return true;
     Counts counts;
@@ -142,7 +143,7 @@ class Importer {
            {{source_.unit(), number}});
   }
 
-  /// The import as a whole cannot go on.
+  /// Reports an error that ends the import.
   bool told(const Error& error) {
     progress_.clear();
     report(error);
@@ -206,10 +207,10 @@ int run_import(const Context& context, const ImportOptions& options) {
   print_summary(context, **source, counts, importer.seconds(), complete);
   if (!complete) {
     const std::string_view unit = (*source)->unit();
-    note(fmt::format("{} after {} {}: {} and stay; run it again with --on-conflict skip to go on",
+    note(fmt::format("{} after {} {}: {}; run it again with --on-conflict skip to go on",
                      interrupted() ? "interrupted" : "stopped", unit, counts.last_number,
-                     counts.committed() == 1 ? "1 memory was committed"
-                                             : with_commas(counts.committed()) + " memories were committed"));
+                     counts.committed() == 1 ? "1 memory was committed and stays"
+                                             : with_commas(counts.committed()) + " memories were committed and stay"));
   }
   if (auto closed = engine->close(); !closed) return report(closed.error());
   return finish_output(complete && counts.failed == 0 ? kOk : kFailed);
@@ -224,7 +225,7 @@ void add_import(CLI::App& app, Context& context) {
                   "  mentedb import notes.jsonl --on-conflict skip     # go on after an interruption\n"
                   "  mentedb --dir old export | mentedb --dir new import -\n"
                   "  mentedb import --from mentedb-rs ~/.mentedb       # reads the store, does not change it\n\n"
-                  "Each batch is stored whole or not at all. What was committed stays when the import ends early.");
+                  "Each batch is stored whole or not at all. Committed batches stay when the import ends early.");
   auto options = std::make_shared<ImportOptions>();
   command->add_option("file", options->file, "One JSON object a line; '-' for standard input; a directory with --from")
       ->type_name("FILE|-")
@@ -238,7 +239,7 @@ void add_import(CLI::App& app, Context& context) {
   command->add_option("--on-error", options->on_error, "At a bad line: stop (default) or continue")
       ->type_name("WAY")
       ->check(CLI::IsMember({"stop", "continue"}).description(""));
-  command->add_option("--batch", options->batch, "Memories a batch (default: 64)")
+  command->add_option("--batch", options->batch, "Memories in a batch, 1 to 4096 (default: 64)")
       ->type_name("N")
       ->check(whole_number())
       ->check(CLI::Range(std::size_t{1}, std::size_t{4096}).description(""));

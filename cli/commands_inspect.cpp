@@ -1,4 +1,4 @@
-// verify, page, log: looking at the files themselves. Nothing is written and nothing is healed.
+// verify, page, log: they read the files themselves. They write nothing and repair nothing.
 #include <algorithm>
 #include <memory>
 
@@ -164,7 +164,7 @@ int run_log(const Context& context, bool batches_only) {
   }
   out() << fmt::format("wal.log, {}\n", human_bytes(log->file_bytes));
   for (std::size_t i = 0; i < log->header_copies.size(); ++i) {
-    out() << "\n" << out().style(kBold) << fmt::format("header slot {}", i) << out().style(kReset) << "\n";
+    out() << "\n" << out().style(kBold) << fmt::format("header copy {}", i) << out().style(kReset) << "\n";
     print_fields(log->header_copies[i]);
   }
   out() << "\n"
@@ -172,7 +172,7 @@ int run_log(const Context& context, bool batches_only) {
   for (const LogBatchDump& batch : log->batches) {
     out() << fmt::format("  byte {}, {}, {}{}\n", batch.offset, counted(batch.bytes, "byte", "bytes"),
                          counted(batch.operations.size(), "operation", "operations"),
-                         batch.redone ? "" : ", not yet redone: its writer died");
+                         batch.redone ? "" : ", not known to be in its pages");
     if (batches_only) continue;
     for (const LogOperationDump& operation : batch.operations) {
       out() << fmt::format(
@@ -193,8 +193,8 @@ void add_verify(CLI::App& app, Context& context) {
   CLI::App* command =
       add_command(app, "verify", "Check every structure of the store on disk",
                   "  mentedb verify && echo all is well\n\n"
-                  "Prints what is damaged and where; exit status 1 when anything is. Changes nothing, and\n"
-                  "works while other processes use the store and when it cannot be opened.");
+                  "Prints each damaged structure with its place, and exits with 1 when there is one. Changes nothing.\n"
+                  "Works while other processes use the store, and when the store does not open.");
   command->callback([&context] { context.run = [&context] { return run_verify(context); }; });
 }
 
@@ -204,7 +204,7 @@ void add_page(CLI::App& app, Context& context) {
                                   "  mentedb page 1 --all | less");
   auto number = std::make_shared<std::uint64_t>(0);
   auto all = std::make_shared<bool>(false);
-  command->add_option("page", *number, "Its number; the first memory of a new store is in page 1")
+  command->add_option("page", *number, "Number of the page; the first memory of a new store is in page 1")
       ->type_name("N")
       ->check(whole_number())
       ->required();
@@ -218,7 +218,7 @@ void add_log(CLI::App& app, Context& context) {
                                   "  mentedb log\n"
                                   "  mentedb log --batches");
   auto batches_only = std::make_shared<bool>(false);
-  command->add_flag("--batches", *batches_only, "Without the operations of each batch");
+  command->add_flag("--batches", *batches_only, "Leave out the operations of each batch");
   command->callback(
       [&context, batches_only] { context.run = [&context, batches_only] { return run_log(context, *batches_only); }; });
 }

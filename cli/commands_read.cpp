@@ -1,4 +1,4 @@
-// get, list: reading memories.
+// get, list: they read memories.
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -71,7 +71,7 @@ Result<std::pair<MemoryNode, PageId>> load(const StorageEngine& engine, const st
                                              "number",
                                              one_line(text, 60))});
   }
-  // The memory may move between the two calls; the page is only shown, so the newest memory counts.
+  // The memory may move between the two calls. The page is for display only, so the newest place will do.
   auto node = engine.load_memory(*id);
   if (!node) return std::unexpected(node.error());
   const auto where = engine.find(*id);
@@ -265,13 +265,13 @@ void add_list(CLI::App& app, Context& context) {
   filter("--user", options->user, "Is about this user", "UUID");
   filter("--type", options->type, "Episodic, Semantic, Procedural, AntiPattern, Reasoning or Correction", "TYPE");
   filter("--since", options->since, "Created then or later: 2024-05-01, 2024-05-01T13:30:00Z, 2h or 7d (ago)", "TIME");
-  filter("--contains", options->contains, "Its text contains this; upper and lower case are the same", "TEXT");
-  command->add_option("--limit", options->limit, "Stop after this many")
+  filter("--contains", options->contains, "Its text contains this; ASCII letters match in either case", "TEXT");
+  command->add_option("--limit", options->limit, "Stop after this many memories")
       ->type_name("N")
       ->group(group)
       ->check(whole_number());
   CLI::Option* ids = command->add_flag("--ids", options->ids_only, "Print ids only");
-  command->add_flag("--count", options->count_only, "Print only how many there are")->excludes(ids);
+  command->add_flag("--count", options->count_only, "Print only the number of memories")->excludes(ids);
   command->callback([&context, options] { context.run = [&context, options] { return run_list(context, *options); }; });
 }
 

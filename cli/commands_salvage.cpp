@@ -1,4 +1,4 @@
-// salvage: what is readable of a damaged store into a new one.
+// salvage: saves the readable memories of a damaged store into a new store.
 #include <memory>
 
 #include <fmt/core.h>
@@ -45,9 +45,9 @@ int run_salvage(const Context& context, const std::string& destination) {
 
 void add_salvage(CLI::App& app, Context& context) {
   CLI::App* command =
-      add_command(app, "salvage", "Save what is readable of a damaged store into a new one",
+      add_command(app, "salvage", "Save the readable memories of a damaged store into a new one",
                   "  mentedb --dir memory salvage rescued\n\n"
-                  "Lists what is lost and exits with 1 when anything is. The damaged store is only read.");
+                  "Lists each loss with its place, and exits with 1 when there is one. Only reads the damaged store.");
   auto destination = std::make_shared<std::string>();
   command->add_option("destination", *destination, "Directory to create")->type_name("DEST")->required();
   command->callback([&context, destination] {

@@ -1,4 +1,4 @@
-// store, update, delete: changing single memories.
+// store, update, delete: they change single memories.
 #include <algorithm>
 #include <memory>
 
@@ -28,7 +28,8 @@ Result<MemoryNode> node_to_store(const StoreOptions& options) {
     if (!text) return std::unexpected(text.error());
     std::vector<std::string> unknown;
     Result<MemoryNode> node = from_json(*text, &unknown);
-    for (const std::string& name : unknown) note(fmt::format("no memory has a field \"{}\"; it is dropped", name));
+    for (const std::string& name : unknown)
+      note(fmt::format("no memory has a field \"{}\"; the field is dropped", name));
     return node;
   }
   Result<std::string> content = argument_or_stdin(*options.fields.content);
@@ -49,11 +50,11 @@ int run_store(const Context& context, const StoreOptions& options) {
     return report_usage("give the text of the memory, '-' to read it from standard input, or --node JSON", "store");
   }
   if (!options.node_json.empty() && (options.fields.any() || !options.id.empty())) {
-    return report_usage("--node holds the whole memory; it goes with no text and no other field", "store");
+    return report_usage("--node holds the whole memory; give no text and no other field beside it", "store");
   }
   const Result<MemoryNode> node = node_to_store(options);
   if (!node) return report(node.error());
-  // Before the store is opened: a mistake must not leave an empty store behind.
+  // Validated before the store is opened: a mistake must not leave an empty store behind.
   if (auto valid = validate(*node); !valid) return report(valid.error());
   Options engine_options = context.options();
   engine_options.page_size_bytes = options.page_size_bytes;
@@ -92,7 +93,7 @@ void clear_field(MemoryNode& node, const std::string& field) {
   if (field == "valid-until") node.valid_until.reset();
 }
 
-/// Clears first and sets then, so that `--clear tags --tag new` does what it says.
+/// Clears fields before it sets fields, so that `--clear tags --tag new` leaves the tag `new`.
 Result<void> apply_update(const UpdateOptions& options, MemoryNode& node) {
   for (const std::string& field : options.clear) clear_field(node, field);
   for (const std::string& key : options.remove_attributes) node.attributes.erase(key);
@@ -116,7 +117,7 @@ int run_update(const Context& context, UpdateOptions& options) {
     if (!content) return report(content.error());
     options.fields.content = std::move(*content);
   }
-  // On a scratch node first: mistakes in the options are told without waiting for the lock.
+  // A scratch node is changed first. So a mistake in the options is reported before the command waits for the lock.
   MemoryNode scratch = MemoryNode::create(AgentId::nil(), MemoryType::Semantic, "");
   if (auto applied = apply_update(options, scratch); !applied) return report(applied.error());
   if (auto valid = validate(scratch); !valid) return report(valid.error());
@@ -193,7 +194,7 @@ void add_store(CLI::App& app, Context& context) {
       ->type_name("UUID");
   command->add_option("--node", options->node_json, "The whole memory as JSON; '-' reads it from standard input")
       ->type_name("JSON");
-  command->add_flag("--if-absent", options->if_absent, "Fail when the id exists instead of replacing the memory");
+  command->add_flag("--if-absent", options->if_absent, "Fail when the id exists; do not replace the memory");
   command->add_option("--page-size", options->page_size_bytes, "Page size of a new store (default: 1024)")
       ->type_name("BYTES")
       ->check(whole_number());
@@ -202,11 +203,12 @@ void add_store(CLI::App& app, Context& context) {
 }
 
 void add_update(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "update", "Change fields of a memory; the others stay as they are",
-                                  "  mentedb update ID \"User likes light mode\"\n"
-                                  "  mentedb update ID --confidence 0.4 --add-tag doubtful\n"
-                                  "  mentedb update ID --clear valid-until --attribute checked:bool=true\n\n"
-                                  "The change is one atomic step: what other processes write meanwhile is not lost.");
+  CLI::App* command =
+      add_command(app, "update", "Change fields of a memory; the others stay as they are",
+                  "  mentedb update ID \"User likes light mode\"\n"
+                  "  mentedb update ID --confidence 0.4 --add-tag doubtful\n"
+                  "  mentedb update ID --clear valid-until --attribute checked:bool=true\n\n"
+                  "The change is one atomic step. It undoes nothing that another process writes meanwhile.");
   auto options = std::make_shared<UpdateOptions>();
   command->add_option("id", options->id, "The memory")->type_name("ID")->required();
   command->add_option("content", options->fields.content, "New text; '-' reads it from standard input")
@@ -228,14 +230,15 @@ void add_update(CLI::App& app, Context& context) {
 }
 
 void add_delete(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "delete", "Delete memories",
-                                  "  mentedb delete 0b5c9a52-3f53-4f4e-9d0f-8a3f9d1c2b11\n"
-                                  "  mentedb list --tag draft --ids | xargs mentedb delete --ignore-missing\n\n"
-                                  "Several ids are deleted together or, when one is missing, not at all.");
+  CLI::App* command =
+      add_command(app, "delete", "Delete memories",
+                  "  mentedb delete 0b5c9a52-3f53-4f4e-9d0f-8a3f9d1c2b11\n"
+                  "  mentedb list --tag draft --ids | xargs mentedb delete --ignore-missing\n\n"
+                  "Several ids are deleted in one atomic step. When one of them does not exist, none is deleted.");
   auto ids = std::make_shared<std::vector<std::string>>();
   auto ignore_missing = std::make_shared<bool>(false);
   command->add_option("id", *ids, "The memories")->type_name("ID")->required();
-  command->add_flag("--ignore-missing", *ignore_missing, "Ids that do not exist are no error");
+  command->add_flag("--ignore-missing", *ignore_missing, "Pass over ids that do not exist");
   command->callback([&context, ids, ignore_missing] {
     context.run = [&context, ids, ignore_missing] { return run_delete(context, *ids, *ignore_missing); };
   });

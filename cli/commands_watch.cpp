@@ -1,4 +1,4 @@
-// watch: changes as other processes commit them.
+// watch: prints changes as other processes commit them.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -43,7 +43,7 @@ std::string_view colour_of(ChangeKind kind) {
 }
 
 void print_change(const Context& context, const StorageEngine& engine, const Change& change) {
-  // The text is that of the newest version, which may be newer than the change or gone again.
+  // The text is that of the newest version. The memory may have changed again since, or be deleted.
   const Result<MemoryNode> node =
       change.kind == ChangeKind::deleted ? Result<MemoryNode>(std::unexpected(Error{})) : engine.load_memory(change.id);
   if (context.json) {
@@ -111,8 +111,8 @@ void add_watch(CLI::App& app, Context& context) {
   CLI::App* command = add_command(app, "watch", "Print changes that other processes commit, as they happen",
                                   "  mentedb watch\n"
                                   "  mentedb watch --json | while read -r change; do ...; done\n"
-                                  "  mentedb watch --since 0 --timeout 0.5     # what changed since the beginning\n\n"
-                                  "Several quick changes of one memory are shown as one. Ctrl-C ends it.");
+                                  "  mentedb watch --since 0 --timeout 0.5     # all changes since the beginning\n\n"
+                                  "Several quick changes of one memory are printed as one. Ctrl-C ends it.");
   auto options = std::make_shared<WatchOptions>();
   command->add_option("--since", options->since, "Begin after this LSN (default: now)")
       ->type_name("LSN")

@@ -42,9 +42,9 @@ void add_common_options(CLI::App& app, Context& context) {
       ->check(CLI::NonNegativeNumber.description(""))
       ->group(group);
   app.add_flag("--single-process", context.single_process,
-               "Promise that nobody else uses the store; allows network file systems")
+               "Promise that no other process uses the store; allows network file systems")
       ->group(group);
-  // Taken away and given back, so that it comes after the command's own options.
+  // Removed and added again, so that the flag comes after the command's own options.
   app.set_help_flag();
   app.set_help_flag("-h,--help", "Show this help")->group(group);
 }
@@ -69,7 +69,7 @@ CLI::Validator whole_number() {
 Result<void> require_store(const std::filesystem::path& directory) {
   std::error_code error;
   const auto status = std::filesystem::status(directory, error);
-  if (status.type() == std::filesystem::file_type::none) return {};  // not allowed to look: opening says why
+  if (status.type() == std::filesystem::file_type::none) return {};  // no permission to look: opening says why
   if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
     return std::unexpected(
         Error{ErrorCode::invalid_argument, 0,

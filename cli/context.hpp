@@ -1,4 +1,4 @@
-// What every command shares: the options before and after its name, and how a store is opened.
+// What all commands share: the common options, and how a command opens a store.
 #pragma once
 
 #include <chrono>
@@ -29,24 +29,25 @@ struct Context {
   [[nodiscard]] std::chrono::milliseconds lock_timeout() const;
 };
 
-/// Adds a command. `examples` is what its help ends with.
+/// Adds a command. Its help ends with `examples`.
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
                       const std::string& examples);
 
 /// Adds --dir, --json and the like to a command (or the program itself), behind its own options.
 void add_common_options(CLI::App& app, Context& context);
 
-/// Accepts digits that make a 64-bit number; the parser itself would take -1 for a very large one.
+/// Accepts digits that make a 64-bit number. The parser itself would take -1 for a very large number.
 CLI::Validator whole_number();
 
-/// `not_found`, with the remedy, when the directory holds no store; for commands that must not create one.
+/// For commands that must not create a store.
+/// @errors `not_found`: the directory holds no store; `invalid_argument`: it is no directory
 Result<void> require_store(const std::filesystem::path& directory);
 
 /// Opens an existing store for a command that changes it.
 Result<StorageEngine> open_existing(const Context& context);
 
-/// Opens an existing store for a command that only reads. What a crashed process left in the log is applied when the
-/// directory can be written; on read-only media or without the right to write, a read-only engine does.
+/// Opens an existing store for a command that only reads. The engine may write, so that it can redo the log after a
+/// crash. On read-only media, and without the permission to write, the engine is read-only.
 Result<StorageEngine> open_for_reading(const Context& context);
 
 // One function a command; each adds its command to the program.

@@ -20,7 +20,7 @@
 namespace mentedb::cli {
 namespace {
 
-/// A memory of 24 MiB that is all control characters takes six times that as JSON.
+/// A memory of 24 MiB takes six times as many bytes in JSON when it consists of control characters.
 constexpr std::size_t kMaxLineBytes = std::size_t{192} << 20;
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
@@ -70,10 +70,10 @@ class JsonLines final : public ImportSource {
     unknown_.clear();
     Result<MemoryNode> node = from_json(text, &unknown_);
     for (const std::string& name : unknown_) {
-      // Every name once, and not without end when a file has a new name on every line.
+      // Each name is reported once, and at most 20 names, because a file may have a new name on every line.
       if (told_.size() < 20 && told_.insert(name).second) {
         notes_.push_back(
-            fmt::format("{}: no memory has a field \"{}\"; it is dropped", place(number_), one_line(name, 60)));
+            fmt::format("{}: no memory has a field \"{}\"; the field is dropped", place(number_), one_line(name, 60)));
       }
     }
     return node;
@@ -100,7 +100,7 @@ class RsStore final : public ImportSource {
     for (std::string& text : notes_) text = fmt::format("{}: {}", directory_.string(), text);
   }
 
-  /// Damage comes first: nobody should wait for the end to learn that the store is not whole.
+  /// Damage comes first, so that the user learns at the beginning that the store is not whole.
   Result<std::optional<ImportItem>> next() override {
     if (interrupted()) return std::nullopt;
     if (damage_ < contents_.damage.size()) {
@@ -161,7 +161,7 @@ Result<std::unique_ptr<ImportSource>> open_json_lines(const std::string& file) {
     const bool has_pages = std::filesystem::exists(std::filesystem::path(file) / "pages.db", ignored);
     return std::unexpected(
         Error{ErrorCode::invalid_argument, EISDIR,
-              has_pages ? fmt::format("{} is a directory with a store; import one of the original Rust engine with "
+              has_pages ? fmt::format("{} is a directory with a store; import a store of the original Rust engine with "
                                       "'--from mentedb-rs', or copy a store of this program with 'mentedb restore'",
                                       file)
                         : fmt::format("{} is a directory; expected a file of JSON lines", file)});

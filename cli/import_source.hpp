@@ -13,7 +13,7 @@
 
 namespace mentedb::cli {
 
-/// One memory, or why it is none.
+/// One memory, or the error that stands in its place.
 struct ImportItem {
   std::uint64_t number = 0;    ///< line or page
   std::size_t size_bytes = 0;  ///< of its JSON
@@ -27,12 +27,12 @@ class ImportSource {
   ImportSource(const ImportSource&) = delete;
   ImportSource& operator=(const ImportSource&) = delete;
 
-  /// The next memory; nothing at the end and when the program is interrupted.
+  /// The next memory. Nothing at the end of the source, and after an interruption.
   /// @errors `io_error`: the source itself cannot be read further
   virtual Result<std::optional<ImportItem>> next() = 0;
-  /// True when `next` would have to wait for somebody who writes into a pipe.
+  /// True when `next` would have to wait for the writer of a pipe.
   virtual bool would_wait() = 0;
-  /// For the progress bar, in one unit; total 0 when not known.
+  /// For the progress bar. Both have the same unit; `total` is 0 when it is not known.
   [[nodiscard]] virtual std::uint64_t done() const = 0;
   [[nodiscard]] virtual std::uint64_t total() const = 0;
   /// For messages: "notes.jsonl:12" or "old/pages.db, page 12".

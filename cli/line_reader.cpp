@@ -50,7 +50,7 @@ Result<std::optional<LineReader::Line>> LineReader::next() {
       return Line{text.substr(0, max_line_bytes_), too_long || text.size() > max_line_bytes_};
     }
     scanned_ = buffer_.size();
-    if (scanned_ - start_ > max_line_bytes_) {  // keep the beginning, drop the rest as it comes
+    if (scanned_ - start_ > max_line_bytes_) {  // keep the beginning of the line, drop the rest
       too_long = true;
       buffer_.resize(start_ + max_line_bytes_ + 1);
       scanned_ = buffer_.size();

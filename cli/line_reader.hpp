@@ -20,15 +20,15 @@ class LineReader {
 
   LineReader(int descriptor, std::size_t max_line_bytes) : descriptor_(descriptor), max_line_bytes_(max_line_bytes) {}
 
-  /// Nothing at the end of the input or when interrupted. @errors `io_error`
+  /// The next line. Nothing at the end of the input, and after an interruption. @errors `io_error`
   Result<std::optional<Line>> next();
-  /// True when the next line is not here yet and reading on would wait.
+  /// True when the next line has not arrived yet, so that `next` would wait.
   bool would_wait();
-  /// Up to the end of the last line, without what was read ahead.
+  /// Bytes up to the end of the last line. Bytes that were read ahead do not count.
   [[nodiscard]] std::uint64_t bytes_done() const { return bytes_read_ - (buffer_.size() - start_); }
 
  private:
-  /// Reads a block behind what is buffered. False at the end.
+  /// Reads a block to the end of the buffer. False at the end of the input.
   Result<bool> fill();
 
   int descriptor_;

@@ -1,4 +1,4 @@
-// The command `mentedb`: reads the command line, runs one command, turns what is left over into an exit status.
+// The command `mentedb`: reads the command line, runs one command, and returns its exit status.
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kDescription =
     "Memory for AI agents: crash-safe, in one directory, shared by many processes.\n"
-    "Whatever a command reports as stored is on disk, and every other process sees it.";
+    "A memory that a command reports as stored is on disk, and every other process sees it.";
 
 constexpr const char* kExamples =
     "Examples:\n"
@@ -40,7 +40,7 @@ std::vector<std::string> command_names(const CLI::App& app) {
   return names;
 }
 
-/// The first argument that could be a command's name: no option and no option's value.
+/// The first argument that could be a command's name. Options and their values are passed over.
 std::string first_word(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--dir" || arguments[i] == "-d" || arguments[i] == "--lock-timeout") {
@@ -60,7 +60,8 @@ const CLI::App* find_command(const CLI::App& app, const std::string& name) {
 }
 
 std::string unexpected_argument(const CLI::App& command, const std::vector<std::string>& arguments) {
-  // CLI11 keeps what it did not understand in no useful order; the first one on the command line is the one to name.
+  // CLI11 keeps the arguments that it did not understand in no useful order. The message names the first of them on the
+  // command line.
   std::string first;
   const std::vector<std::string> extra = command.remaining(true);
   for (const std::string& argument : arguments) {
@@ -81,7 +82,7 @@ std::string unexpected_argument(const CLI::App& command, const std::vector<std::
   return fmt::format("'{}' has no option '{}'{}", name, one_line(first, 40), remedy);
 }
 
-/// A better sentence than the parser's for the mistakes that are made most.
+/// Explains the most frequent mistakes in better sentences than the parser's.
 std::string explain(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
   const std::string word = first_word(arguments);
   const CLI::App* command = find_command(app, word);
@@ -117,7 +118,7 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app, const std
   return text;
 }
 
-/// CLI11's help with the usage first and in our words.
+/// CLI11's help, with the usage first, and in the words of this program.
 class HelpFormatter final : public CLI::Formatter {
  public:
   HelpFormatter() { column_width(28); }
@@ -134,7 +135,7 @@ class HelpFormatter final : public CLI::Formatter {
     return usage + "\n";
   }
 
-  /// The commands before the options, and never two empty lines.
+  /// The commands come before the options. Two empty lines never follow each other.
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
     std::string text = make_description(app) + make_usage(app, name) + make_positionals(app) +
                        make_subcommands(app, mode) + "\n" + make_groups(app, mode) + "\n" + make_footer(app);

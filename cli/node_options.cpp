@@ -35,7 +35,7 @@ void add_node_options(CLI::App& command, NodeOptions& options) {
   option("--agent", options.agent, "Agent the memory belongs to", "UUID");
   option("--user", options.user, "User it is about; without one it is shared by all", "UUID");
   option("--space", options.space, "Space it belongs to", "UUID");
-  // One value a flag: otherwise "--tag a b" would take the next argument too, and [x] would lose its brackets.
+  // Each flag takes one value. Otherwise "--tag a b" would take the next argument too, and [x] would lose its brackets.
   option("--tag", options.tags, "A tag; repeat it for more", "TEXT")->allow_extra_args(false);
   option("--attribute", options.attributes,
          "key=text, key:int=5, key:float=0.5, key:bool=true or key:bytes=00ff; repeat it for more", "KEY=VALUE")
@@ -77,7 +77,7 @@ Result<void> NodeOptions::apply(MemoryNode& node) const {
 
 Result<std::string> argument_or_stdin(const std::string& argument) {
   if (argument != "-") return argument;
-  // More than any memory may hold: the engine names the exact limit.
+  // Longer than any memory may be. For shorter texts the engine names the exact limit.
   constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
   std::string text;
   char block[65'536];

@@ -27,7 +27,8 @@ struct NodeOptions {
   std::optional<std::string> valid_from;
   std::optional<std::string> valid_until;
 
-  /// Sets the fields that were given. Tags replace the node's; attributes are set one by one.
+  /// Sets the fields that were given. The tags replace all tags of the node. Each attribute replaces the one with its
+  /// name.
   /// @errors `invalid_argument`
   Result<void> apply(MemoryNode& node) const;
   /// True when at least one field was given.

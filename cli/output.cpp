@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -27,8 +28,31 @@ bool wants_colours(bool is_terminal) {
 
 bool json_errors = false;
 
+/// The engine's sentences name its C++ options and calls. The user of the command has flags instead.
+std::string in_words_of_the_command(std::string message) {
+  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {"lock_timeout", "--lock-timeout"},
+      {"single_process", "--single-process"},
+      {"page_size_bytes", "--page-size"},
+      {"open with read_only", "only commands that read work there"},
+      {"close this engine and open the store again", "run the command again"},
+      {"Close this engine and open the store again", "Run the command again"},
+      {"Open the store again", "Run the command again"},
+  };
+  for (const auto& [theirs, ours] : kWords) {
+    for (std::size_t at = message.find(theirs); at != std::string::npos; at = message.find(theirs, at + 1)) {
+      // Only a word of the sentence: a path may hold the same letters.
+      const std::size_t end = at + theirs.size();
+      const bool begins = at == 0 || message[at - 1] == ' ';
+      const bool ends = end == message.size() || std::string_view(" ,;.").contains(message[end]);
+      if (begins && ends) message.replace(at, theirs.size(), ours);
+    }
+  }
+  return message;
+}
+
 std::string dumped(const Json& value) {
-  // File names may hold any bytes; they must not turn an error message into an exception.
+  // File names may hold any bytes. Such bytes must not turn an error message into an exception.
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -51,7 +75,7 @@ void Output::flush() {
     if (written >= 0) {
       left.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      // The pipe was made non-blocking by somebody who shares it: wait for room.
+      // Another program that shares the pipe made it non-blocking. Wait for room.
       pollfd wait{descriptor_, POLLOUT, 0};
       poll(&wait, 1, 1000);
     } else if (errno != EINTR) {
@@ -95,14 +119,15 @@ Output& err() {
 void use_json_errors(bool json) { json_errors = json; }
 
 int report(const Error& error, const Json& extra) {
-  out().flush();  // in the order in which things happened
+  out().flush();  // so that errors and output keep their order
+  const std::string message = in_words_of_the_command(error.message);
   if (json_errors) {
-    Json body = {{"code", to_string(error.code)}, {"message", error.message}};
+    Json body = {{"code", to_string(error.code)}, {"message", message}};
     if (error.os_error != 0) body["errno"] = error.os_error;
     for (const auto& [key, value] : extra.items()) body[key] = value;
     err() << dumped(Json{{"error", body}}) << "\n";
   } else {
-    err() << err().style(kRed) << "mentedb:" << err().style(kReset) << " " << printable(error.message) << "\n";
+    err() << err().style(kRed) << "mentedb:" << err().style(kReset) << " " << printable(message) << "\n";
   }
   err().flush();
   return 1;

@@ -13,8 +13,8 @@ namespace mentedb::cli {
 
 using Json = nlohmann::ordered_json;
 
-/// A buffered file descriptor. After a failed write everything else is dropped, so a loop may go on until it
-/// looks at `good`.
+/// A buffered file descriptor. After a failed write it drops all further output, so a loop may go on until it calls
+/// `good`.
 class Output {
  public:
   explicit Output(int descriptor);
@@ -27,9 +27,9 @@ class Output {
 
   /// False once the reader has gone or a write has failed.
   [[nodiscard]] bool good() const { return error_ == 0; }
-  /// The reader has closed the pipe: nobody wants more, which is no failure.
+  /// True when the reader has closed the pipe. That is no failure.
   [[nodiscard]] bool closed() const;
-  /// Looks whether the reader has gone, without writing.
+  /// Asks whether the reader has closed the pipe, without writing.
   bool reader_has_gone();
   [[nodiscard]] bool is_terminal() const { return is_terminal_; }
   /// Columns of the terminal, or 0.
@@ -62,12 +62,13 @@ Output& err();
 /// How errors are printed; set once the command line is read.
 void use_json_errors(bool json);
 
-/// Prints `mentedb: message` (or JSON) on standard error. `extra` adds members to the JSON form.
+/// Prints `mentedb: message` (or JSON) on standard error. The engine's option names in the message become flags of the
+/// command. `extra` adds members to the JSON form.
 /// Returns 1, the exit status.
 int report(const Error& error, const Json& extra = {});
 /// The same for a mistake in the command line. Returns 2.
 int report_usage(std::string_view message, std::string_view command = {});
-/// A remark on standard error that is no error; nothing with --json.
+/// Prints a remark on standard error. Prints nothing with --json.
 void note(std::string_view message);
 
 /// One line of JSON on standard output.

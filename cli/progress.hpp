@@ -7,8 +7,8 @@
 
 namespace mentedb::cli {
 
-/// One line on standard error that is drawn over again, with share done, rate and time left. Silent when standard error
-/// is no terminal or `enabled` is false.
+/// One line on standard error that is drawn again and again: the share done, the rate and the time left. Silent when
+/// standard error is no terminal, or when `enabled` is false.
 class Progress {
  public:
   /// `total` is in the unit of `done` (bytes or memories); 0 when it is not known.

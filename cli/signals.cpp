@@ -20,7 +20,7 @@ void install_signal_handlers() {
   sigemptyset(&action.sa_mask);
   for (int number : {SIGINT, SIGTERM}) {
     struct sigaction before{};
-    // A shell starts background jobs with SIGINT ignored, and that stays so.
+    // A shell starts background jobs with SIGINT ignored. An ignored signal stays ignored.
     if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
       sigaction(number, &action, nullptr);
     }

@@ -28,7 +28,7 @@ std::size_t character_bytes(std::string_view text, std::size_t at) {
   return length;
 }
 
-/// Characters that a terminal obeys, or bytes that are no character.
+/// Control characters, which a terminal obeys, and bytes that are no character.
 bool is_harmful(std::string_view character) {
   const auto first = static_cast<unsigned char>(character[0]);
   if (character.size() == 1) return first < 0x20 || first >= 0x7F;
@@ -106,7 +106,7 @@ Result<std::int64_t> seconds_since_1970(std::tm& time, std::string_view zone, st
     if (!zone.empty()) return std::unexpected(no_time(whole));
     seconds = timegm(&time) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
   }
-  // The library turns February 30 into March 1; a typing error is better told.
+  // The library turns February 30 into March 1. An error is better for a typing mistake.
   if (time.tm_mday != asked.tm_mday || time.tm_mon != asked.tm_mon) return std::unexpected(no_time(whole));
   return seconds;
 }

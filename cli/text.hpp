@@ -14,8 +14,8 @@ namespace mentedb::cli {
 
 /// Safe for a terminal: control characters other than line feed and tab become U+FFFD.
 std::string printable(std::string_view text);
-/// As `printable` on one line, with runs of white space as one space and at most `max_columns` characters
-/// (0: no limit), the last one an ellipsis when something was cut.
+/// As `printable`, on one line. Several white spaces become one space. The result has at most `max_columns` characters
+/// (0: no limit). When it is cut, it ends with an ellipsis.
 std::string one_line(std::string_view text, std::size_t max_columns = 0);
 
 std::string with_commas(std::uint64_t number);
@@ -26,7 +26,7 @@ std::string human_duration(double seconds);
 /// "1 memory", "5,882 memories"
 std::string counted(std::uint64_t count, std::string_view singular, std::string_view plural);
 
-/// Local time, to the second. The number itself when it is no time that a calendar has.
+/// Local time, to the second. Beyond the year 9999: the number itself.
 std::string format_time(Timestamp time);
 /// "2024-05-01", "2024-05-01 13:30", "2024-05-01T13:30:00Z" (with zone or offset; local time without), "90s", "15m",
 /// "2h", "7d", "4w" (ago), "now", or microseconds since 1970. @errors `invalid_argument`

@@ -1,4 +1,5 @@
-// The files of the original Rust engine, as bytes: no input or output here, so that a fuzzer can drive it.
+// The files of the original Rust engine, as bytes: the functions do no input or output, so that a fuzzer can drive
+// them.
 //
 // pages.db is a row of 64 KiB pages, little endian.
 //   page 0       magic u64, version u32, zero u32, page count u64 (page 0 included), head of the free list u64
@@ -12,9 +13,9 @@
 //   with its uncompressed size (u32) in front, CRC-32 u32
 // Length and CRC cover LSN to the end of the block. The block of a page write is the start of the page's data.
 //
-// What the original does with them, and so do we:
+// How the original engine reads both files, and so does this reader:
 // - An entry counts on its own. Commit entries are never written; a page write without one is a committed write.
-// - The order is that of the file. LSNs start again at 1 when a recovery empties the log, so they order nothing.
+// - The order is that of the file. LSNs start again at 1 when a recovery empties the log, so LSNs order nothing.
 // - The log ends where an entry is cut short or fails its CRC.
 // - A checkpoint entry means that the pages hold everything before it.
 #pragma once
@@ -65,16 +66,17 @@ Result<PageContent> parse_page_data(std::span<const std::byte> data);
 
 struct LogImage {
   /// What was written to the page, compressed: a part of the log's bytes that `decompress` is known to accept. Nothing
-  /// when the page was freed. (Kept compressed because a few bytes of log can stand for 64 KiB.)
+  /// when the page was freed. The block stays compressed, because a few bytes of log can stand for 64 KiB.
   std::optional<std::span<const std::byte>> block;
-  std::uint64_t entry = 0;        ///< its number in the log
-  bool after_checkpoint = false;  ///< false: a checkpoint follows, so the page holds it already unless damaged
+  std::uint64_t entry = 0;  ///< its number in the log
+  bool after_checkpoint =
+      false;  ///< false: a checkpoint follows, so the page holds the image, unless the page is damaged
 };
 
 struct Log {
   std::map<std::uint64_t, LogImage> newest;  ///< by page: the last entry about it
   std::uint64_t entries = 0;
-  std::size_t valid_bytes = 0;  ///< what follows them does not verify
+  std::size_t valid_bytes = 0;  ///< the bytes behind them do not verify
   std::string end;              ///< why the log ends there; empty when it ends with the file
 };
 

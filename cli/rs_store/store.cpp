@@ -117,7 +117,7 @@ Result<Store> Store::open(const std::filesystem::path& directory) {
         Error{parsed.error().code, 0, fmt::format("{}: {}", pages.string(), parsed.error().message)});
   }
 
-  // The header is not synced with every new page and the file may be cut short, so each alone can be wrong.
+  // The header is not synced with every new page, and the file may be cut short. So each of both numbers can be wrong.
   const std::uint64_t in_file = (store.pages_state_.size_bytes + kPageBytes - 1) / kPageBytes;
   store.page_count_ = std::min(parsed->page_count, in_file);
   if (parsed->page_count > in_file) {
@@ -155,7 +155,7 @@ Result<PageContent> Store::content(std::uint64_t page, std::vector<std::byte>& b
   const Result<std::size_t> got = read_at(pages_, page * kPageBytes, buffer, directory_ / "pages.db");
   if (!got) return std::unexpected(got.error());
   Result<PageContent> parsed = parse_page(std::span(buffer).first(*got), page);
-  // A checkpoint was logged but the log not yet cut: it still heals a page that is damaged.
+  // The log holds a checkpoint and was not emptied yet: its image still repairs a damaged page.
   if (!parsed && logged != log_.newest.end()) return from_log();
   return parsed;
 }
@@ -194,7 +194,7 @@ Result<Contents> Store::scan() const {
   for (std::uint64_t page = 1; page < page_count_; ++page) {
     if (auto visited = visit(page); !visited) return std::unexpected(visited.error());
   }
-  // Pages that only the log knows: the file was not yet extended when the engine died.
+  // Pages that only the log holds: the engine died before it extended the file.
   for (auto logged = log_.newest.lower_bound(std::max<std::uint64_t>(page_count_, 1)); logged != log_.newest.end();
        ++logged) {
     if (auto visited = visit(logged->first); !visited) return std::unexpected(visited.error());

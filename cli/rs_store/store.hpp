@@ -1,5 +1,5 @@
-// Reading a store that the original Rust engine wrote. Nothing is changed: files are opened read-only, and what the
-// log holds beyond the pages is applied in memory.
+// Reads a store that the original Rust engine wrote. The files are opened read-only and stay unchanged. Log entries
+// that are newer than their pages are applied in memory.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct Damage {
 struct Contents {
   std::vector<Entry> memories;  ///< in page order, each id once
   std::vector<Damage> damage;
-  std::vector<std::string> notes;  ///< worth telling, no damage: a log that ends early, an id in two pages
+  std::vector<std::string> notes;  ///< remarks that are no damage: a log that ends early, an id in two pages
 };
 
 class Store {

@@ -1,4 +1,5 @@
-// Strong identifiers: 128-bit UUIDs for things users name, 64-bit numbers for places and times in the store.
+// Strong identifiers. Users name memories, agents, users and spaces by UUIDs of 128 bits. The store numbers pages and
+// operations with 64 bits.
 #pragma once
 
 #include <array>
@@ -14,46 +15,61 @@
 
 namespace mentedb {
 
-/// 16 bytes of a UUID in the order of its text form (RFC 9562). All zero is the nil UUID.
+/// The 16 bytes of a UUID, in the order of its text form. The nil UUID is all zero.
+/// @source RFC 9562
 using UuidBytes = std::array<std::uint8_t, 16>;
 
-/// A fresh random (version 4) UUID from the kernel's generator.
+/// Makes a random UUID (version 4) from the kernel's generator.
+/// @threads any thread
+/// @cost one system call, getrandom(2)
 MENTEDB_EXPORT UuidBytes random_uuid();
-/// Lower-case 8-4-4-4-12 form.
+/// @return the 36-character form 8-4-4-4-12, in lower case
 MENTEDB_EXPORT std::string format_uuid(const UuidBytes& bytes);
-/// Accepts the 36-character form, either case. @errors `invalid_argument`.
+/// Reads the text form of a UUID.
+/// @param text exactly 36 characters, in either case
+/// @errors `invalid_argument`: the text has another form
 MENTEDB_EXPORT Result<UuidBytes> parse_uuid(std::string_view text);
 
-/// A UUID that names one kind of thing; ids of different kinds do not convert into each other.
+/// A UUID that names one kind of thing. An id of one kind does not convert into an id of another kind.
 template <class Tag>
 struct BasicId {
   UuidBytes bytes{};
 
+  /// @return a fresh random id (version 4)
   static BasicId random() { return BasicId{random_uuid()}; }
+  /// @return the id of 16 zero bytes
   static BasicId nil() { return BasicId{}; }
-  /// @errors `invalid_argument` when the text is no UUID.
+  /// As `parse_uuid`.
+  /// @errors `invalid_argument`: the text is no UUID
   static Result<BasicId> parse(std::string_view text) {
     auto parsed = parse_uuid(text);
     if (!parsed) return std::unexpected(parsed.error());
     return BasicId{*parsed};
   }
+  /// As `format_uuid`.
   std::string to_string() const { return format_uuid(bytes); }
   bool is_nil() const { return bytes == UuidBytes{}; }
+  /// Compares byte by byte.
   friend auto operator<=>(const BasicId&, const BasicId&) = default;
 };
 
+/// Names a memory. The nil id names no memory.
 using MemoryId = BasicId<struct MemoryIdTag>;
+/// Names the agent that a memory belongs to. The store gives the value no meaning.
 using AgentId = BasicId<struct AgentIdTag>;
+/// Names the user that a memory is about. The nil id stands for all users.
 using UserId = BasicId<struct UserIdTag>;
+/// Names the space that a memory belongs to. The store gives the value no meaning.
 using SpaceId = BasicId<struct SpaceIdTag>;
 
-/// The number of a page; a memory is named by the first page of its run. 0 is never valid.
+/// The number of a page, 1 to 4,294,967,295. 0 names no page. A run is named by its first page.
 struct PageId {
   std::uint64_t value = 0;
   friend auto operator<=>(const PageId&, const PageId&) = default;
 };
 
-/// Log sequence number: one per logged operation, strictly increasing for the life of the store.
+/// Log sequence number. Each logged operation has one, and the numbers rise for the life of the store. 0 stands before
+/// the first operation. Numbers of different copies of a store (backups) say nothing about each other.
 struct Lsn {
   std::uint64_t value = 0;
   friend auto operator<=>(const Lsn&, const Lsn&) = default;

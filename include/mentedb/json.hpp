@@ -1,4 +1,4 @@
-// The JSON form of a memory: the original MenteDB's serde form, one object per memory.
+// The JSON form of a memory. It is the form that the original MenteDB writes (serde): one object for each memory.
 #pragma once
 
 #include <string>
@@ -11,16 +11,29 @@
 
 namespace mentedb {
 
-/// One line of JSON (no line feed): enum names as in MemoryType, attributes as {"String":s}, {"Integer":i},
-/// {"Float":f}, {"Boolean":b} or {"Bytes":[0..255]}; a nil `user_id` and absent `valid_from`, `valid_until`
-/// and `context` are left out; floats in their shortest form that reads back to the same value.
+/// Writes a memory as one line of JSON, without a line feed.
+///
+/// The names of types are those of MemoryType. An attribute is {"String":s}, {"Integer":i}, {"Float":f}, {"Boolean":b}
+/// or {"Bytes":[0..255]}. A nil `user_id` and an absent `valid_from`, `valid_until` or `context` are left out. A float
+/// has the shortest form that reads back to the same value.
+/// @param node a memory that `validate` accepts
+/// @return the object; `from_json` reads it back to an equal memory
+/// @threads any thread
+/// @cost no system call; one string
 MENTEDB_EXPORT std::string to_json(const MemoryNode& node);
 
-/// Reads one JSON object. Required: id, agent_id, memory_type, content. Other fields take the defaults of
-/// MemoryNode (times: 0); null means absent. Names of fields that no memory has are added to `unknown_fields`
-/// when given (and are otherwise passed over, as the original does).
-/// @errors `invalid_argument` (no JSON, no object, a field of the wrong type: the message names it),
-/// `capacity_exceeded`
+/// Reads a memory from one JSON object.
+///
+/// `id`, `agent_id`, `memory_type` and `content` are required. Every other field takes the default of MemoryNode when
+/// it is absent. A field that is null counts as absent. `from_json` checks types and counts. `validate` checks the
+/// other rules, for example ranges and sizes in bytes.
+/// @param text the object; white space may stand around it
+/// @param unknown_fields receives the names of fields that no memory has; such fields are passed over
+/// @errors `invalid_argument`: no JSON, no object, a field is missing or has another type; the message names the field
+/// @errors `capacity_exceeded`: more dimensions, tags or attributes than a memory may have
+/// @errors `out_of_memory`
+/// @threads any thread
+/// @cost no system call; one pass over the text, without recursion
 MENTEDB_EXPORT Result<MemoryNode> from_json(std::string_view text, std::vector<std::string>* unknown_fields = nullptr);
 
 }  // namespace mentedb

@@ -1,4 +1,4 @@
-// Pages as the low-level calls see them.
+// Pages as `allocate_page`, `write_page` and `read_page` see them.
 #pragma once
 
 #include <cstdint>
@@ -8,25 +8,27 @@
 
 namespace mentedb {
 
+/// What a page holds.
 enum class PageType : std::uint8_t {
-  free = 1,    ///< not in use
-  memory = 2,  ///< the head of a run that holds a memory
-  raw = 3,     ///< the head of a run from `allocate_page`
+  free = 1,    ///< nothing; `read_page` answers `not_found` for such a page
+  memory = 2,  ///< the first page of a run that holds a memory
+  raw = 3,     ///< the first page of a run from `allocate_page`
 };
 
-/// The verified header of a run of pages; see docs/format.md "Run header".
+/// The verified header of a run: consecutive pages that hold one memory, or one raw page.
+/// @source docs/format.md "Runs"
 struct PageHeader {
-  PageId id;
-  Lsn lsn;  ///< the operation that wrote this image
-  PageType type = PageType::free;
-  std::uint32_t page_count = 0;  ///< length of the run in pages
-  std::uint32_t data_bytes = 0;  ///< length of `Page::data`
+  PageId id;                       ///< the first page of the run
+  Lsn lsn;                         ///< the operation that wrote these bytes
+  PageType type = PageType::free;  ///< `memory` or `raw`
+  std::uint32_t page_count = 0;    ///< pages of the run, 1 to 65,536
+  std::uint32_t data_bytes = 0;    ///< bytes of `Page::data`, at most page_count x page size - 40
 };
 
-/// An owned, verified copy of a run's header and data.
+/// A copy of a run whose checksum held. The copy belongs to the caller; later writes do not change it.
 struct Page {
   PageHeader header;
-  std::vector<std::byte> data;
+  std::vector<std::byte> data;  ///< what `write_page` stored, or a memory in its encoded form
 };
 
 }  // namespace mentedb

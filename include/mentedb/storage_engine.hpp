@@ -1,4 +1,4 @@
-// The storage engine: crash-safe memory of several processes in one directory.
+// The storage engine: memories that survive crashes, in one directory, shared by several processes.
 #pragma once
 
 #include <chrono>
@@ -24,81 +24,193 @@
 namespace mentedb {
 
 /// Sees one memory after the other (`StorageEngine::for_each_memory`).
-class MemoryVisitor {
+class MENTEDB_EXPORT MemoryVisitor {
  public:
   MemoryVisitor() = default;
   MemoryVisitor(const MemoryVisitor&) = delete;
   MemoryVisitor& operator=(const MemoryVisitor&) = delete;
-  virtual ~MemoryVisitor() = default;
+  virtual ~MemoryVisitor();
 
-  /// A memory and where it lives. False ends the walk.
+  /// Sees a memory, and its first page.
+  /// @return false to end the walk
   virtual bool visit(const MemoryNode& memory, PageId page) = 0;
-  /// A memory that cannot be read. False, the default, ends the walk with its error; true goes on.
+  /// Learns of a memory that cannot be read.
+  /// @return true to go on; false, as the default does, to end the walk with this error
   virtual bool damaged(MemoryId id, PageId page, const Error& error);
 };
 
-/// A store: a directory with `wal.log`, `pages.db` and `ids-N.idx`.
+/// A store is a directory with `wal.log` (the log), `pages.db` (the pages) and `ids-N.idx` (the id index). A
+/// StorageEngine is one process's access to one store.
 ///
-/// @threads Every method may be called from many threads on one engine, and any number of processes may have
-/// the directory open. Writes are serialised by flock(2) on the log; reads take no lock. After fork(2) the
-/// child's copy answers `forked` and the child opens its own. Moving or destroying an engine while another thread
-/// uses it is the caller's mistake; `close()` meanwhile is not.
+/// An acknowledged write is durable and visible to every process. A write is acknowledged when its call returns
+/// success. A call, a batch and a transaction survive a crash as a whole or not at all. "Crash" means kill -9, a kernel
+/// crash or a power cut. docs/durability.md names the assumptions about the disk.
 ///
-/// Any call may also answer `closed`, `forked`, `out_of_memory` or `io_error`, and what the operating system refuses
-/// keeps its meaning: `permission_denied`, `read_only` (media), `no_space`. Those are not repeated below.
-/// Any write, `recover` and `checkpoint` may answer `busy` (lock timeout), `poisoned`, `read_only`, `corruption` (of
-/// the log or the directory) or, when files were replaced under the engine, `incompatible`; nothing was acknowledged
-/// then. A read takes the lock only to have something repaired, and then it may answer the same.
+/// @threads Any number of threads may call one engine, and any number of processes may have the directory open.
+/// flock(2) on the log orders the writers. Reads take no lock. No lock is held between calls. After fork(2) the child's
+/// copy answers `forked`, and the child opens an engine of its own. A thread may call `close` while others use the
+/// engine. It may not move or destroy the engine then. A moved-from engine may only be assigned to, closed or
+/// destroyed.
+///
+/// @errors of every call: `closed`, `forked`, `out_of_memory`, `io_error`, and what the operating system refuses:
+/// `permission_denied`, `read_only` (media), `no_space`. They are not repeated below. A call that returns an error has
+/// acknowledged nothing. The change may still be there in three cases, which stand in the next list: `incompatible`,
+/// and the two cases of `io_error`.
+///
+/// @errors of every write, of `recover` and of `checkpoint`; they are not repeated below either:
+/// - `busy`: the lock was not free within `Options::lock_timeout`. The message names the holder when it is known.
+/// - `poisoned`: a write to the log failed before. Close the engine and open the store again.
+/// - `read_only`: the engine was opened with `Options::read_only`.
+/// - `corruption`: the log, the superblock or a directory entry that the call needs is damaged.
+/// - `incompatible`: the files were removed or replaced by another store while the engine was open. The old files may
+///   hold the change.
+/// - `invalid_argument`: the call came from inside `transact` of the same engine.
+/// - `io_error` with "nothing of this write was acknowledged": the log did not take the write. The change may still be
+///   there after the next open, as after a crash. The engine answers `poisoned` from then on.
+/// - `io_error` with "durable, not yet visible": the log took the write, the page file did not. The next lock holder
+///   completes the write.
+/// A read may give the same errors when it takes the lock, which it does only to have something repaired.
 class MENTEDB_EXPORT StorageEngine {
  public:
-  /// Opens the store in `directory`, creating both when missing. A log left by a crash is replayed before it
-  /// returns; no lock is held afterwards.
-  /// @errors `busy`, `permission_denied`, `read_only` (media), `incompatible`, `corruption`,
-  /// `unsupported_filesystem`, `invalid_argument` (options, or a path that is no directory), `not_found` (read_only and
-  /// nothing there, or removed meanwhile)
-  /// @cost reads the log since the last checkpoint
+  /// Opens the store in `directory`. Creates the store, the directory and its parents when they are missing, with mode
+  /// 0700, unless `options.read_only` is set. Redoes the log from the last checkpoint before it returns, which recovers
+  /// the store after any crash. Holds no lock afterwards.
+  /// @crash a crash while a store is created leaves no store, and the next `open` starts over; a crash while the log is
+  /// redone loses nothing, and the next `open` redoes the log again
+  /// @param directory a path on a local file system
+  /// @param options the limits stand in options.hpp
+  /// @errors `not_found`: `read_only` is set and there is no store; or the directory was removed meanwhile
+  /// @errors `busy`: the lock was not free in time; or `read_only` is set and operations are not in their pages yet
+  /// @errors `invalid_argument`: an option is out of range, or the path or a file in it is no directory or regular file
+  /// @errors `incompatible`: another program's files, a newer format, or another page size than the one asked for
+  /// @errors `corruption`: superblock or log are damaged, a file is missing or too short, or the directory is an
+  /// unfinished backup; the files stay as they are, for `salvage`
+  /// @errors `unsupported_filesystem`: locks or shared mappings do not work there, and `single_process` is not set
+  /// @errors `permission_denied`: the user may not open the files, or every user may write them
+  /// @threads any number of openers at once, also of a store that does not exist yet
+  /// @cost reads the log since the last checkpoint; after a reboot also the directory, to rebuild the id index
   [[nodiscard]] static Result<StorageEngine> open(const std::filesystem::path& directory, const Options& options = {});
 
   StorageEngine(StorageEngine&&) noexcept;
+  /// Closes the engine that stood here before.
   StorageEngine& operator=(StorageEngine&&) noexcept;
-  /// Releases everything; never throws and never waits for another process.
+  /// Closes the engine as `close` does, and drops the error. Never throws, never waits for another process. Call
+  /// `close` to learn of an error; nothing acknowledged depends on it.
   ~StorageEngine();
 
-  /// Stores a memory, or replaces the one with the same id, and returns the head of its run.
-  /// Durable and visible to every process when it returns. A crash leaves all of it or nothing.
-  /// @errors `invalid_argument`, `capacity_exceeded`, `no_space`; `io_error` "durable, not yet visible" when the
-  /// log took it and the page file did not: the next lock holder completes it
-  /// @cost one log write, one sync, the writes of its run and its directory entry
+  /// Stores a memory, or replaces the memory with the same id.
+  /// @crash all of the memory is there, or the version before; after the call has returned success: all of it
+  /// @param node a memory that `validate` accepts
+  /// @return the first page of the memory; valid until the memory is next changed or deleted
+  /// @errors `invalid_argument`, `capacity_exceeded`: as `validate`; nothing changed
+  /// @errors `capacity_exceeded`: also when the store has its most pages (4,294,967,295)
+  /// @errors `no_space`: log or page file cannot grow; nothing changed, reads and deletions go on
+  /// @threads calls of several threads are committed together, with one sync
+  /// @cost one write and one fdatasync of the log, two writes to the page file (run, directory entry), two more when an
+  /// earlier version is freed, others when a file grows; two flock, four stat, seven madvise; copies the memory three
+  /// times
+  /// @source docs/architecture.md "The life of a write"
   [[nodiscard]] Result<PageId> store_memory(const MemoryNode& node);
-  /// As `store_memory`, but never replaces. @errors `already_exists`
+
+  /// Stores a memory, unless its id exists.
+  /// @crash as `store_memory`
+  /// @errors `already_exists`: the store holds a memory with this id; it stays as it is
+  /// @errors as `store_memory`
+  /// @cost as `store_memory`
   [[nodiscard]] Result<PageId> store_memory_if_absent(const MemoryNode& node);
-  /// Stores all or none, with one sync; at most kMaxBatchBytes. A reader may see the first memories a moment before
-  /// the last. Pages in the order of the nodes. @errors as `store_memory`
+
+  /// Stores several memories as one atomic batch, or none of them. When an id occurs twice, the later node replaces the
+  /// earlier one. An empty span does nothing.
+  /// @crash all memories are there, or none
+  /// @param nodes together at most kMaxBatchBytes (64 MiB) encoded
+  /// @return the pages, in the order of the nodes
+  /// @errors `capacity_exceeded`: also when the memories together pass kMaxBatchBytes; store them in several calls
+  /// @errors as `store_memory`, for the whole batch
+  /// @threads a reader may see the first memories of the batch a moment before the last one
+  /// @cost one write and one fdatasync of the log; two writes to the page file for each memory
   [[nodiscard]] Result<std::vector<PageId>> store_memories(std::span<const MemoryNode> nodes);
-  /// Replaces the memory with this id (copy on write) and returns where it lives now. @errors `not_found`, as store
+
+  /// Replaces the memory with this id. The new version goes to free pages, so readers see the old version or the new
+  /// one.
+  /// @crash the old version is there, or the new one
+  /// @return the first page of the new version
+  /// @errors `not_found`: there is no memory with this id
+  /// @errors as `store_memory`
+  /// @cost as `store_memory`, and two writes to the page file for the freed run
   [[nodiscard]] Result<PageId> update_memory(const MemoryNode& node);
-  /// @errors `not_found`
+
+  /// Deletes a memory. The bytes stay in the files until their space is used again.
+  /// @crash the memory is there, or it is not; after the call has returned success: it is not
+  /// @errors `not_found`: there is no memory with this id
+  /// @cost one write and one fdatasync of the log, two writes to the page file
   [[nodiscard]] Result<void> delete_memory(MemoryId id);
 
-  /// Runs `fn` under one hold of the lock and commits what it did as one atomic batch; when it returns an error or
-  /// throws, nothing happens (an exception is rethrown). Everybody else waits: keep it short. Calls that
-  /// write through the engine inside `fn` answer `invalid_argument`.
+  /// Runs `fn` while this process holds the lock, and commits what `fn` wrote as one atomic batch. When `fn` returns an
+  /// error or throws, nothing is written; the call returns the error or throws the exception again (`std::bad_alloc`
+  /// becomes `out_of_memory`).
+  ///
+  /// All other writers wait while `fn` runs, so `fn` should be short. Inside `fn`, calls that write through this
+  /// engine, `backup` and `close` answer `invalid_argument`. Another engine on the same store would wait for this lock.
+  /// `fn` runs a second time in one case: the files were replaced by the same store (moved, copied back) during the
+  /// commit.
+  /// @crash everything that `fn` wrote is there, or nothing
+  /// @param fn together at most kMaxBatchBytes (64 MiB) of encoded memories
+  /// @errors what `fn` returned, or as `store_memories`
+  /// @threads `fn` runs on the calling thread, alone in its batch
+  /// @cost one write and one fdatasync of the log, two writes to the page file for each changed memory; two flock and
+  /// two stat when `fn` wrote nothing
   [[nodiscard]] Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
 
-  /// The newest committed version. Takes no lock and, once the pages were touched, makes no system call.
-  /// @errors `not_found`, `corruption`
+  /// Loads the newest committed version of a memory.
+  /// @errors `not_found`: there is no memory with this id
+  /// @errors `corruption`: the memory is damaged and the log has no copy; the message names the page
+  /// @errors `busy`: the lock was needed for a repair and was not free; or the memory moved during every one of 1,000
+  /// attempts
+  /// @threads takes no lock, and never waits for a writer, not even for one that is stopped in the middle
+  /// @cost no system call when warm (its pages were touched before); copies the memory twice, computes one checksum
+  /// @source docs/architecture.md "The life of a read"
   [[nodiscard]] Result<MemoryNode> load_memory(MemoryId id) const;
-  /// @errors `not_found` (no live run starts there), `invalid_argument` (the page holds no memory), `corruption`,
-  /// `busy` (the page is half written by a process that is stopped)
+
+  /// Loads the memory whose run starts at `page`.
+  /// @param page from a store call, `find` or a scan; another memory may live there by now
+  /// @errors `not_found`: no run starts at this page
+  /// @errors `invalid_argument`: a raw page starts there; use `read_page`
+  /// @errors `corruption`: as `load_memory(MemoryId)`
+  /// @errors `busy`: the page is half written and its writer holds the lock; or this engine is read-only and may not
+  /// repair the page
+  /// @threads takes no lock, unless the page cannot be read: then it waits for the lock and repairs the page from the
+  /// log
+  /// @cost as `load_memory(MemoryId)`
   [[nodiscard]] Result<MemoryNode> load_memory(PageId page) const;
-  /// Where the memory lives; valid until it is next changed or deleted. @errors `not_found`
+
+  /// Finds a memory.
+  /// @return the first page of the memory; valid until the memory is next changed or deleted
+  /// @errors `not_found`, `corruption`, `busy`: as `load_memory(MemoryId)`
+  /// @threads as `load_memory(MemoryId)`
+  /// @cost no system call when warm; copies one directory entry
   [[nodiscard]] Result<PageId> find(MemoryId id) const;
-  /// Every memory that any process has committed, in page order. @errors `corruption` (never a silent gap)
+
+  /// Lists every memory that any process has committed.
+  /// @return ids and first pages, in page order; a memory that is committed meanwhile may be there or not
+  /// @errors `corruption`: a directory entry is damaged and the log has no copy; there is never a silent gap
+  /// @errors `busy`: the lock was needed and was not free
+  /// @threads takes no lock, unless a commit comes during each of eight passes over the directory, or an entry is
+  /// damaged
+  /// @cost no system call when warm; reads 32 bytes for each page of the store
   [[nodiscard]] Result<std::vector<std::pair<MemoryId, PageId>>> scan_all_memories() const;
-  /// Shows the visitor every memory, in page order, until the visitor ends the walk.
+
+  /// Shows the visitor every memory that `scan_all_memories` would list, until the visitor ends the walk. The visitor
+  /// gets the newest version, also when the memory moved after the scan. A memory that was deleted meanwhile is passed
+  /// over.
+  /// @param visitor may call the engine, except `close`
+  /// @errors as `scan_all_memories`; also as `load_memory(MemoryId)` when `MemoryVisitor::damaged` ends the walk
+  /// @threads as `scan_all_memories`; the visitor runs on the calling thread, without the lock
+  /// @cost as `scan_all_memories` and one `load_memory` for each; holds all ids in memory
   [[nodiscard]] Result<void> for_each_memory(MemoryVisitor& visitor) const;
-  /// The same with functions: `fn(memory, page)` returns false to end the walk; `on_damage(id, page, error)` is told of
-  /// each memory that cannot be read, and the walk goes on.
+  /// The same with functions.
+  /// @param fn `fn(memory, page)` returns false to end the walk
+  /// @param on_damage `on_damage(id, page, error)` gets each memory that cannot be read, and the walk goes on. Without
+  /// `on_damage` the walk ends at such a memory
   template <class Fn>
     requires std::is_invocable_r_v<bool, Fn&, const MemoryNode&, PageId>
   [[nodiscard]] Result<void> for_each_memory(Fn&& fn) const;
@@ -106,54 +218,130 @@ class MENTEDB_EXPORT StorageEngine {
     requires std::is_invocable_r_v<bool, Fn&, const MemoryNode&, PageId>
   [[nodiscard]] Result<void> for_each_memory(Fn&& fn, OnDamage&& on_damage) const;
 
-  /// The LSN up to which everything is committed and visible. No system call.
+  /// @return the LSN up to which every operation is committed and visible; 0 in a new store, and when the engine is
+  /// closed or belongs to the parent process
+  /// @threads takes no lock
+  /// @cost no system call
   [[nodiscard]] Lsn committed_lsn() const;
-  /// What changed after `since`: per memory its newest change, up to the returned cursor. Everything that was
-  /// acknowledged before the call is told, also of a memory that changes meanwhile: instead of a change that a commit
-  /// under way has overwritten already, that commit's own is told, with an LSN above the cursor, and the next call
-  /// tells it again. Reads the directory of the groups that changed, and again what was committed meanwhile; no lock,
-  /// unless somebody commits during each of eight such passes.
-  /// @errors `resync_required` when deletions after `since` are no longer on record, or `since` is from another life
-  /// of the store (a restored backup)
+
+  /// Lists what changed after `since`, for caches above the engine. For each memory the call reports the newest change.
+  /// Everything that was acknowledged before the call is reported. A memory may change again during the call; then the
+  /// call reports that commit's change, whose LSN may lie above the returned cursor, and the next call reports it
+  /// again.
+  /// @param since the cursor of the call before, `committed_lsn()`, or Lsn{0} for everything
+  /// @return one change for each changed memory, in LSN order, and the cursor for the next call
+  /// @errors `resync_required`: deletions after `since` are no longer on record; or `since` is not of this store, but
+  /// of its original or of its backup. Read everything again
+  /// @errors `corruption`, `busy`: as `scan_all_memories`
+  /// @threads as `scan_all_memories`
+  /// @cost no system call when warm; reads the directory of the regions (65,536 pages each) that changed, and once more
+  /// of those that change meanwhile
   [[nodiscard]] Result<Changes> changes_since(Lsn since) const;
-  /// Returns as soon as `committed_lsn() > since`, or after `timeout`; the committed LSN either way.
+
+  /// Waits until `committed_lsn() > since`.
+  /// @param since the committed LSN or the cursor that the caller knows
+  /// @param timeout the longest wait in milliseconds; `std::chrono::milliseconds::max()` waits for ever
+  /// @return the committed LSN; not above `since` when the time is over
+  /// @errors `closed`: another thread closed the engine; the call notices within 100 ms
+  /// @threads takes no lock; a commit of any process wakes the call; after a commit whose writer died it takes up to
+  /// 100 ms
+  /// @cost no system call when the LSN is above `since` already; else one futex(2) for each 100 ms
   [[nodiscard]] Result<Lsn> wait_for_change(Lsn since, std::chrono::milliseconds timeout) const;
 
-  /// A fresh raw page (a run) with room for `min_bytes`, holding no data. @errors `capacity_exceeded`, `no_space`
+  /// Allocates a raw page: a run without a memory, for bytes of the caller. It holds no data at first.
+  /// @crash the raw page is there, or it is not; a run may stay allocated although no caller knows its number
+  /// @param min_bytes the room that is needed, 0 to 24 MiB (kMaxEncodedBytes)
+  /// @return the first page of the run; the run keeps its room until `free_page`
+  /// @errors `capacity_exceeded`: above 24 MiB, or the store has its most pages; nothing changed
+  /// @errors `no_space`: log or page file cannot grow; nothing changed
+  /// @cost as `store_memory`
   [[nodiscard]] Result<PageId> allocate_page(std::size_t min_bytes = 0);
-  /// Replaces a raw page's data in place, logged.
-  /// @errors `not_found`, `invalid_argument` (a memory's page), `capacity_exceeded` (more than the run holds)
+
+  /// Replaces the data of a raw page in place.
+  /// @crash all of the new data is there, or the old data
+  /// @param data 0 bytes to the room of the run; shorter data leaves nothing of the old data
+  /// @errors `not_found`: no run starts at this page
+  /// @errors `invalid_argument`: a memory lives there; use `update_memory`
+  /// @errors `capacity_exceeded`: more bytes than the run has room for; nothing changed
+  /// @threads while the write is under way, a reader of this page tries again, and at last waits for the lock
+  /// @cost as `store_memory`
   [[nodiscard]] Result<void> write_page(PageId page, std::span<const std::byte> data);
-  /// Frees a run; freeing a memory's page deletes the memory. @errors `not_found`
+
+  /// Frees a run. Freeing the page of a memory deletes the memory.
+  /// @crash the run is there, or it is free
+  /// @errors `not_found`: no run starts at this page
+  /// @cost as `delete_memory`
   [[nodiscard]] Result<void> free_page(PageId page);
-  /// A verified copy of a run. @errors `not_found`, `corruption`, `busy` (as `load_memory(PageId)`)
+
+  /// Reads a run, of a raw page or of a memory.
+  /// @return a copy whose checksum held
+  /// @errors `not_found`, `corruption`, `busy`: as `load_memory(PageId)`
+  /// @threads as `load_memory(PageId)`
+  /// @cost no system call when warm; copies the run twice
   [[nodiscard]] Result<Page> read_page(PageId page) const;
 
-  /// Brings every committed operation into the pages, heals damaged pages from the log, rebuilds the id index and
-  /// resets the log (the file keeps its size). Returns how many operations were not yet in their pages.
+  /// Redoes the log from the last checkpoint, repairs damaged pages that the log still holds, rebuilds the id index and
+  /// makes a checkpoint. `open` recovers a store by itself; this call is for damage, and before a read-only mount.
+  /// @crash nothing is lost; call it again
+  /// @return how many logged operations were not in their pages
+  /// @errors `corruption`: the log is damaged; the pages that are whole stay as they are
+  /// @threads holds the lock to the end; reads go on
+  /// @cost reads the log and the directory; syncs log, page file and id index
   [[nodiscard]] Result<std::uint64_t> recover();
-  /// Syncs the page file and resets the log.
-  /// @errors `io_error`: the log is kept and nothing is lost
+
+  /// Syncs the page file and the id index, then starts the log anew. Writes do this by themselves when the log reaches
+  /// its limit. The call makes the next `open` quicker; it adds no safety.
+  /// @crash the log counts as before, or the synced pages do; nothing is lost
+  /// @errors `io_error`: the log stays as it is, or the engine is poisoned; nothing is lost
+  /// @threads holds the lock while it syncs; reads go on
+  /// @cost three fdatasync (page file, id index, log); only the lock when the log is empty
   [[nodiscard]] Result<void> checkpoint();
 
-  /// Copies the store as of one moment into the new directory `destination` while others go on.
-  /// A backup that fails removes what it made; a killed one leaves a directory that `open` refuses.
-  /// @errors `already_exists`, `invalid_argument` (the path, or inside `transact`), `not_found` (a part of
-  /// the path was removed meanwhile)
+  /// Copies the store as of one moment into a new directory, while other processes read and write.
+  /// @crash the store is untouched. The destination is unfinished: `open` answers `corruption` for it, or, when the
+  /// crash came before the first sync, finds no store there. Remove it
+  /// @param destination a directory that does not exist; the call creates it, and its parents, with mode 0700
+  /// @errors `already_exists`: the destination exists; it stays as it is
+  /// @errors `invalid_argument`: the path leads through a file, or the call came from inside `transact`
+  /// @errors `not_found`: a part of the path was removed meanwhile
+  /// @errors `corruption`: a page is damaged, so the copy would not be whole; the message names the page
+  /// @errors `busy`: the lock was not free in time
+  /// After an error the call removes the destination; the message says when that fails, too.
+  /// @threads takes the lock at the end, for what changed during the copy
+  /// @cost reads and writes all live runs; syncs the copy
+  /// @source docs/adr/0008-lsn-gap-and-horizon-in-backups.md
   [[nodiscard]] Result<void> backup(const std::filesystem::path& destination) const;
-  /// Copies the backup (or any store) `source` into the new directory `destination`, as a new incarnation: cursors of
-  /// `changes_since` from before answer `resync_required`. Failed or killed: as `backup`.
-  /// @errors `already_exists`, as `open` and `backup`
+
+  /// Copies a backup, or any store, into a new directory. The copy is a new incarnation: cursors of `changes_since`
+  /// from before answer `resync_required` there.
+  /// @crash as `backup`
+  /// @param source a directory with a store; it is opened with `Options::read_only` and a lock_timeout of 30 s
+  /// @param destination as `backup`
+  /// @errors `busy`: also when operations in `source` are not in their pages yet; run `mentedb recover` on it
+  /// @errors as `open` for the source, as `backup` for the destination
+  /// @threads any thread; processes may use `source` meanwhile
+  /// @cost as `open` and `backup`
   [[nodiscard]] static Result<void> restore(const std::filesystem::path& source,
                                             const std::filesystem::path& destination);
 
-  /// Checks every structure on disk; writes nothing and heals nothing. Finding damage is not an error.
-  /// @errors as `verify_store`
+  /// Checks every structure on disk. Writes nothing and repairs nothing. Damage is no error; the report lists it.
+  /// @errors as `verify_store` in inspect.hpp
+  /// @threads, @cost as `verify_store`, with `Options::lock_timeout` of this engine
   [[nodiscard]] Result<VerifyReport> verify() const;
+
+  /// Reports sizes and counts.
+  /// @errors `busy` and others as for a read, because the call takes the lock when the cached tail is not valid
+  /// @threads takes no lock, unless a commit is under way or a crash left the cached tail invalid
+  /// @cost some system calls, most of them stat(2) and mincore(2)
   [[nodiscard]] Result<Stats> stats() const;
 
-  /// Releases everything, after a checkpoint when the lock is free at once and the log is over a quarter of its
-  /// limit. Waits for calls of other threads. Idempotent.
+  /// Closes the engine. Later calls answer `closed`. When the lock is free at once and the log holds more than a
+  /// quarter of its limit, a checkpoint comes first, so that the next `open` is quick. A second call does nothing.
+  /// @crash nothing is lost; `close` is not needed for durability
+  /// @errors `invalid_argument`: the call came from a callback of an engine; the engine stays open
+  /// @errors every other one: of the checkpoint; the engine is closed, and nothing acknowledged is lost
+  /// @threads waits for calls of other threads, not for other processes; in a forked child it waits for nothing
+  /// @cost a checkpoint, or nothing but closing the files
   Result<void> close();
 
  private:

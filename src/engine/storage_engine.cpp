@@ -29,6 +29,8 @@ Result<StorageEngine> StorageEngine::open(const std::filesystem::path& directory
   return EngineAccess::open(vfs::posix_vfs(), directory, options);
 }
 
+MemoryVisitor::~MemoryVisitor() = default;
+
 bool MemoryVisitor::damaged(MemoryId /*id*/, PageId /*page*/, const Error& /*error*/) { return false; }
 
 StorageEngine::StorageEngine(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

@@ -290,7 +290,7 @@ TEST_F(StoreCommands, PageAndLogShowTheStructures) {
   expect_refused({"page", "0"}, 1, "0");
   const std::string log = ok({"log"});
   EXPECT_NE(log.find(id), std::string::npos) << log;
-  EXPECT_NE(log.find("header slot 0"), std::string::npos);
+  EXPECT_NE(log.find("header copy 0"), std::string::npos);
   const json dump = json::parse(ok({"log", "--json"}));
   ASSERT_EQ(dump["batches"].size(), 1U);
   EXPECT_EQ(dump["batches"][0]["operations"][0]["id"], id);
