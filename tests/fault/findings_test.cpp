@@ -5,37 +5,17 @@
 #include <sys/resource.h>
 
 #include "offline/salvage.hpp"
+#include "support/crash/trace.hpp"
 #include "support/store_fixture.hpp"
 
 namespace mentedb {
 namespace {
 
-using mentedb::test::Effect;
-using mentedb::test::Fate;
-using mentedb::test::SimVfs;
-using mentedb::test::Step;
-using mentedb::test::StepAction;
-using mentedb::test::StepKind;
-using test::is_error;
-using test::memory;
-using test::memory_id;
-using test::must;
-using test::ok;
+using namespace test;
 
 class FaultFindings : public test::StoreFixture {
  protected:
-  /// Makes the first step of this kind on this file fail.
-  void fail_first(StepKind kind, const std::string& file, int os_error, Effect effect = Effect::none,
-                  std::uint64_t bytes = 0, std::uint64_t from_offset = 0) {
-    disk.set_hook([=, this, done = false](const Step& step) mutable {
-      if (done || step.kind != kind || (!file.empty() && step.file != file) || step.offset < from_offset)
-        return StepAction::proceed();
-      done = true;
-      fired = true;
-      return StepAction::fail(os_error, effect, bytes);
-    });
-  }
-  bool fired = false;
+  Trace trace{disk};
 };
 
 // A write of the log that ran out of space left the whole batch but its padding behind: the answer was `no_space`
@@ -43,13 +23,13 @@ class FaultFindings : public test::StoreFixture {
 TEST_F(FaultFindings, AFullDiskInTheMiddleOfALogWriteChangesNothing) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
-  fail_first(StepKind::write, "wal.log", ENOSPC, Effect::partial, 2'048, 8'192);
+  const Event full = trace.fail(Who::anyone(), append_to_log(), ENOSPC, Effect::partial, 2'048);
   EXPECT_TRUE(is_error(engine.store_memory(memory(2)), ErrorCode::no_space));
-  EXPECT_TRUE(fired);
-  disk.set_hook({});
-  // Neither after a power cut, whatever had reached the disk, nor for whoever goes on.
-  for (const Fate& fate : {Fate::nothing_kept(), Fate::everything_kept(disk.pending())}) {
-    const auto after = disk.after_power_cut(fate);
+  EXPECT_TRUE(full.came());
+  trace.calm();
+  // Neither after a power cut, whatever had reached the disk, nor for a process that goes on.
+  for (const Leaves& leaves : {nothing(), everything()}) {
+    const auto after = power_cut(disk, leaves);
     SimVfs rebooted(*after);
     auto opened = must(EngineAccess::open(rebooted, kDirectory, {}));
     EXPECT_TRUE(is_error(opened.load_memory(memory_id(2)), ErrorCode::not_found));
@@ -58,16 +38,13 @@ TEST_F(FaultFindings, AFullDiskInTheMiddleOfALogWriteChangesNothing) {
   EXPECT_TRUE(is_error(engine.load_memory(memory_id(2)), ErrorCode::not_found));
 }
 
-// When the torn bytes cannot be erased either, nobody may write before the log was read again.
+// When the torn bytes cannot be erased either, no process may write before the log was read again.
 TEST_F(FaultFindings, AFullDiskThatTakesNotEvenTheErasureIsNoPromise) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
-  disk.set_hook([](const Step& step) {
-    const bool log = step.kind == StepKind::write && step.file == "wal.log" && step.offset >= 8'192;
-    return log ? StepAction::fail(ENOSPC, Effect::partial, 2'048) : StepAction::proceed();
-  });
+  trace.keep_failing(Who::anyone(), append_to_log(), ENOSPC, Effect::partial, 2'048);
   EXPECT_TRUE(is_error(engine.store_memory(memory(2)), ErrorCode::io_error, "nothing of this write was acknowledged"));
-  disk.set_hook({});
+  trace.calm();
   EXPECT_TRUE(is_error(engine.store_memory(memory(3)), ErrorCode::poisoned));
   EXPECT_TRUE(ok(open().store_memory(memory(3))));
 }
@@ -78,10 +55,10 @@ TEST_F(FaultFindings, AMissingFileIsNoMissingMemory) {
   must(engine.store_memory(memory(1)));
   for (const StepKind kind : {StepKind::list, StepKind::open}) {
     // Of the table that is there already a rebuild may find that it is gone.
-    fail_first(kind, kind == StepKind::open ? format::index_file_name(2) : "", ENOENT);
+    trace.fail(Who::anyone(), step(kind, kind == StepKind::open ? format::index_file_name(2) : ""), ENOENT);
     const auto recovered = engine.recover();
     EXPECT_TRUE(is_error(recovered, ErrorCode::io_error)) << to_string(kind);
-    disk.set_hook({});
+    trace.calm();
     EXPECT_TRUE(ok(engine.load_memory(memory_id(1))));
   }
 }
@@ -94,11 +71,10 @@ TEST_F(FaultFindings, AFailedCopyCanBeMadeAgain) {
     for (const StepKind kind : {StepKind::write, StepKind::sync, StepKind::allocate, StepKind::map}) {
       if (kind == StepKind::map && copy == std::string_view("/salvaged"))
         continue;  // goes on without the source's words
-      fired = false;
-      fail_first(kind, kind == StepKind::map ? "" : "pages.db", EIO);
+      const Event failed = trace.fail(Who::anyone(), step(kind, kind == StepKind::map ? "" : kPagesDb), EIO);
       EXPECT_FALSE(make(copy)) << copy << ' ' << to_string(kind);
-      EXPECT_TRUE(fired);
-      disk.set_hook({});
+      EXPECT_TRUE(failed.came());
+      trace.calm();
       EXPECT_FALSE(disk.exists(std::string(copy) + "/pages.db"));
     }
     EXPECT_TRUE(ok(make(copy)));
@@ -113,7 +89,7 @@ TEST_F(FaultFindings, AFailedCopyCanBeMadeAgain) {
   });
 }
 
-// Opening without wal.log made an empty one before it answered `corruption`; from then on nobody could tell what had
+// Opening without wal.log made an empty one before it answered `corruption`; from then on there was no telling what had
 // happened.
 TEST_F(FaultFindings, ALostLogIsNotMadeAnew) {
   {
@@ -178,12 +154,8 @@ TEST_F(FaultFindings, AWriteIsNotMadeTwiceWhenTheNamesWereAwayForAMoment) {
   must(engine.store_memory(memory(1, "0")));
   must(engine.store_memory(memory(2)));
   const auto lose_the_names_after_the_commit = [&] {
-    disk.set_hook([synced = false, done = false](const Step& step) mutable {
-      synced |= step.kind == StepKind::sync && step.file == "wal.log";
-      if (!synced || done || step.kind != StepKind::id_of) return StepAction::proceed();
-      done = true;
-      return StepAction::fail(ENOENT);
-    });
+    trace.calm();
+    trace.fail(Who::anyone(), step(StepKind::id_of).after(sync_of(kWalLog)), ENOENT);
   };
   must(engine.store_memory(memory(3)));  // R1 is behind us: the next sync of the log is the batch's
   lose_the_names_after_the_commit();
@@ -199,7 +171,7 @@ TEST_F(FaultFindings, AWriteIsNotMadeTwiceWhenTheNamesWereAwayForAMoment) {
   must(engine.store_memory(memory(3)));
   lose_the_names_after_the_commit();
   EXPECT_TRUE(ok(engine.delete_memory(memory_id(2))));
-  disk.set_hook({});
+  trace.calm();
   EXPECT_TRUE(is_error(engine.load_memory(memory_id(2)), ErrorCode::not_found));
 }
 
@@ -207,10 +179,7 @@ TEST_F(FaultFindings, AWriteIsNotMadeTwiceWhenTheNamesWereAwayForAMoment) {
 TEST_F(FaultFindings, WhatCannotBeRemovedIsNamed) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
-  disk.set_hook([](const Step& step) {
-    const bool fails = step.kind == StepKind::sync || step.kind == StepKind::remove_directory;
-    return fails ? StepAction::fail(EROFS) : StepAction::proceed();
-  });
+  trace.keep_failing(Who::anyone(), step(StepKind::sync).or_at(step(StepKind::remove_directory)), EROFS);
   EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::read_only, "/copy is not whole and could not be removed"));
 }
 

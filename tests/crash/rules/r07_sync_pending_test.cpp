@@ -1,0 +1,60 @@
+// R7. `pages.db` is synced between setting and clearing the mark "sync pending". A process that finds the mark set
+// rewrites the pages from the log before it syncs.
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "format/geometry.hpp"
+#include "support/crash/process.hpp"
+#include "support/results.hpp"
+
+namespace mentedb::test {
+namespace {
+
+// R7, H6. The sync of pages.db fails and the checkpointer dies with the news. The process that comes next has a
+// descriptor that reports nothing, and must not trust it.
+TEST(R7, AFailedSyncOutlivesTheProcessThatWasTold) {
+  for (const bool next_is_fresh : {false, true}) {
+    SimDisk disk;
+    Process told(disk);
+    Process next = Process::idle(disk);
+    if (!next_is_fresh) next.open();
+    store_memories(*told, 0, 4);
+    {
+      Trace trace(disk);
+      trace.fail(told, sync_of(kPagesDb), EIO);
+      trace.kill(told, any_step().after(sync_of(kPagesDb)));
+      dies([&] { EXPECT_FALSE(told->checkpoint()); });
+    }
+    EXPECT_FALSE(told.is_alive());
+
+    if (next_is_fresh) next.open();
+    must(next->checkpoint());
+    const auto found = power_cut(disk);
+    Process rebooted(*found);
+    for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(version_of(rebooted, i), 1U) << i;
+  }
+}
+
+// R7. A sync failed: the pages look clean, the device does not have them, and the kernel may drop them at any moment.
+// A process that opens the store makes them dirty again at once, and does not leave that to the next checkpoint.
+TEST(R7, WhoOpensUnderTheMarkWritesThePagesAgain) {
+  SimDisk disk;
+  const Sectors pages = in(kPagesDb).from(format::kSharedStateOffset + base::kBlockBytes);
+  {
+    Process told(disk);
+    store_memories(*told, 0, 2);
+    Trace trace(disk);
+    trace.keep_failing(told, sync_of(kPagesDb), EIO);
+    EXPECT_FALSE(told->checkpoint());
+    trace.calm();
+    told.kill();
+  }
+  ASSERT_EQ(not_durable(disk, pages), 0U);
+  const Process opener(disk);
+  EXPECT_GE(not_durable(disk, pages), 3U);
+}
+
+}  // namespace
+}  // namespace mentedb::test
