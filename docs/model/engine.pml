@@ -1,4 +1,4 @@
-/* The protocol of commit, redo, checkpoint and reads, as src/engine/ has it. docs/model/README.md says what is modelled,
+/* The protocol of commit, redo, checkpoint and reads, as src/store/ has it. docs/model/README.md says what is modelled,
  * what each name stands for and what was found; tests/prove/model/runs lists the runs with their flags.
  *
  * SIZE    NC0 NC1 commits of writer 0 and 1, NCK checkpoints of writer 2, NOP0 NOP1 spontaneous recover() or open(),
