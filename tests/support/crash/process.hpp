@@ -76,7 +76,7 @@ class Process {
 template <std::size_t kCount>
 std::array<Process, kCount> open_processes(SimDisk& disk, const SimVfsOptions& vfs_options = {}) {
   return [&]<std::size_t... kIndices>(std::index_sequence<kIndices...>) {
-    return std::array<Process, kCount>{((void)kIndices, Process(disk, small_options(), vfs_options))...};
+    return std::array<Process, kCount>{(static_cast<void>(kIndices), Process(disk, small_options(), vfs_options))...};
   }(std::make_index_sequence<kCount>());
 }
 

@@ -23,35 +23,35 @@ class AtWork {
 
 }  // namespace
 
-// Moments that remember are asked about every step, so `&` and not `&&` joins them.
+// A moment that remembers is asked about every step, whatever another one answers.
 
 Moment Moment::at_byte(std::uint64_t offset) const {
   return Moment(
-      [moment = *this, offset](const Step& step) mutable { return moment.comes(step) & (step.offset == offset); });
+      [moment = *this, offset](const Step& step) mutable { return moment.comes(step) && step.offset == offset; });
 }
 
 Moment Moment::from_byte(std::uint64_t offset) const {
   return Moment(
-      [moment = *this, offset](const Step& step) mutable { return moment.comes(step) & (step.offset >= offset); });
+      [moment = *this, offset](const Step& step) mutable { return moment.comes(step) && step.offset >= offset; });
 }
 
 Moment Moment::below_byte(std::uint64_t offset) const {
   return Moment(
-      [moment = *this, offset](const Step& step) mutable { return moment.comes(step) & (step.offset < offset); });
+      [moment = *this, offset](const Step& step) mutable { return moment.comes(step) && step.offset < offset; });
 }
 
 Moment Moment::after(Moment earlier) const {
   return Moment([moment = *this, earlier = std::move(earlier), passed = false](const Step& step) mutable {
     const bool behind = passed;
     passed |= earlier.comes(step);
-    return moment.comes(step) & behind;
+    return moment.comes(step) && behind;
   });
 }
 
 Moment Moment::before(Moment later) const {
   return Moment([moment = *this, later = std::move(later), passed = false](const Step& step) mutable {
     passed |= later.comes(step);
-    return moment.comes(step) & !passed;
+    return moment.comes(step) && !passed;
   });
 }
 
@@ -62,18 +62,20 @@ Moment Moment::nth(std::uint64_t n) const {
 }
 
 Moment Moment::every(std::uint64_t n) const {
-  return Moment([moment = *this, n](const Step& step) mutable { return moment.comes(step) & (step.index % n == 0); });
+  return Moment([moment = *this, n](const Step& step) mutable { return moment.comes(step) && step.index % n == 0; });
 }
 
 Moment Moment::except(Moment other) const {
   return Moment([moment = *this, other = std::move(other)](const Step& step) mutable {
-    return moment.comes(step) & !other.comes(step);
+    const bool excepted = other.comes(step);
+    return moment.comes(step) && !excepted;
   });
 }
 
 Moment Moment::or_at(Moment other) const {
   return Moment([moment = *this, other = std::move(other)](const Step& step) mutable {
-    return moment.comes(step) | other.comes(step);
+    const bool there = other.comes(step);
+    return moment.comes(step) || there;
   });
 }
 
@@ -103,8 +105,9 @@ Trace::Trace(SimDisk& disk) : disk_(disk) {
   disk_.set_hook([this](const Step& step) { return at(step); });
 }
 
-Event Trace::kill(const Who& who, Moment moment) {
-  return say({.who = who, .moment = std::move(moment), .once = true, .decision = StepAction::kill(), .action = {}});
+Event Trace::kill(const Who& who, Moment moment, std::uint64_t bytes) {
+  return say(
+      {.who = who, .moment = std::move(moment), .once = true, .decision = StepAction::kill(bytes), .action = {}});
 }
 
 Event Trace::fail(const Who& who, Moment moment, int os_error, Effect effect, std::uint64_t bytes) {

@@ -20,6 +20,7 @@
 // - Failures of checks within an action name the step before which it ran.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -128,10 +129,10 @@ class Trace {
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
-  /// The process that takes the first such step dies before it.
-  Event kill(const Who& who, Moment moment);
-  /// The same within `call`. False when there was no such step: then nobody was killed and `call` has ended.
-  template <class Call>
+  /// The process that takes the first such step dies before it. Of a write, that many bytes get there.
+  Event kill(const Who& who, Moment moment, std::uint64_t bytes = 0);
+  /// The same within `call`. False when there was no such step: then no process was killed and `call` has ended.
+  template <std::invocable Call>
   bool kill(const Who& who, Moment moment, Call call);
   /// The first such step fails, and each of them.
   Event fail(const Who& who, Moment moment, int os_error, Effect effect = Effect::none, std::uint64_t bytes = 0);
@@ -175,7 +176,7 @@ bool dies(Call call) {
   }
 }
 
-template <class Call>
+template <std::invocable Call>
 bool Trace::kill(const Who& who, Moment moment, Call call) {
   const Event killed = kill(who, std::move(moment));
   dies(std::move(call));

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "support/crash/trace.hpp"
 #include "support/sample_nodes.hpp"
 #include "support/store_fixture.hpp"
 #include "support/temp_directory.hpp"
@@ -10,15 +11,7 @@
 namespace mentedb {
 namespace {
 
-using mentedb::test::SimVfs;
-using mentedb::test::Step;
-using mentedb::test::StepAction;
-using mentedb::test::StepKind;
-using test::is_error;
-using test::memory;
-using test::memory_id;
-using test::must;
-using test::ok;
+using namespace test;
 
 class BackupTest : public test::StoreFixture {
  protected:
@@ -119,14 +112,10 @@ TEST_F(BackupTest, AnUnfinishedOneIsRefusedWhereverItWasKilled) {
     {
       SimVfs process(*clone);
       auto engine = must(EngineAccess::open(process, kDirectory, {}));
-      clone->set_hook(
-          [left = at](const Step&) mutable { return left-- == 0 ? StepAction::kill() : StepAction::proceed(); });
-      try {
-        static_cast<void>(engine.backup("/copy"));
-      } catch (const mentedb::test::ProcessKilled&) {
-        ++killed;
-      }  // a kill while the lock is given back does not come through: that runs in destructors, too
-      clone->set_hook({});
+      Trace trace(*clone);
+      trace.kill(process, any_step().nth(at + 1));
+      // A kill while the lock is given back does not come through: that runs in destructors, too.
+      if (dies([&] { return engine.backup("/copy"); })) ++killed;
     }
     SimVfs next(*clone);
     if (!clone->exists("/copy/pages.db") || clone->content("/copy/pages.db").empty()) continue;
@@ -148,12 +137,11 @@ TEST_F(BackupTest, AnUnfinishedOneNamesTheRemedy) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
   // Neither can it be taken away again.
-  disk.set_hook([](const Step& step) {
-    const bool fails = step.kind == StepKind::remove || (step.kind == StepKind::write && step.file == "wal.log");
-    return fails ? StepAction::fail(ENOSPC) : StepAction::proceed();
-  });
-  EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::no_space, "/copy/wal.log"));
-  disk.set_hook({});
+  {
+    Trace trace(disk);
+    trace.keep_failing(Who::anyone(), step(StepKind::remove).or_at(write_of(kWalLog)), ENOSPC);
+    EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::no_space, "/copy/wal.log"));
+  }
   EXPECT_TRUE(is_error(try_open({}, "/copy"), ErrorCode::corruption, "unfinished backup"));
   const auto found = problems("/copy");
   ASSERT_EQ(found.size(), 1U);

@@ -3,22 +3,14 @@
 
 #include <thread>
 
+#include "support/crash/trace.hpp"
 #include "support/store_fixture.hpp"
 #include "support/temp_directory.hpp"
 
 namespace mentedb {
 namespace {
 
-using mentedb::test::Fate;
-using mentedb::test::SimVfs;
-using mentedb::test::Step;
-using mentedb::test::StepAction;
-using mentedb::test::StepKind;
-using test::is_error;
-using test::memory;
-using test::memory_id;
-using test::must;
-using test::ok;
+using namespace test;
 
 class LifecycleTest : public test::StoreFixture {
  protected:
@@ -33,15 +25,8 @@ class LifecycleTest : public test::StoreFixture {
     must(engine.store_memory(memory(1)));
     SimVfs doomed(disk);
     auto writer = must(EngineAccess::open(doomed, kDirectory, {}));
-    bool logged = false;
-    disk.set_hook([&, process = doomed.process()](const Step& step) {
-      if (step.process != process) return StepAction::proceed();
-      if (step.kind == StepKind::sync && step.file == "wal.log") logged = true;
-      return logged && step.kind == StepKind::write && step.file == "pages.db" ? StepAction::kill()
-                                                                               : StepAction::proceed();
-    });
-    EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2))), mentedb::test::ProcessKilled);
-    disk.set_hook({});
+    EXPECT_TRUE(Trace(disk).kill(doomed, write_of(kPagesDb).after(sync_of(kWalLog)),
+                                 [&] { return writer.store_memory(memory(2)); }));
     // The doomed engine's destructor runs here and may change nothing.
   }
 };
@@ -292,11 +277,11 @@ TEST_F(LifecycleTest, ABusyLockIsNamedAfterItsTimeout) {
   auto engine = open(with([](Options& o) { o.lock_timeout = std::chrono::milliseconds(50); }));
   must(holder.transact([&](Transaction&) -> Result<void> {
     const auto before = vfs.now();
-    disk.set_hook([tries = 0](const Step& step) mutable {  // who never gives up is not waited for
-      return step.kind == StepKind::try_lock && ++tries > 1'000 ? StepAction::kill() : StepAction::proceed();
-    });
-    EXPECT_TRUE(is_error(engine.store_memory(memory(1)), ErrorCode::busy, "wal.log"));
-    disk.set_hook({});
+    {
+      Trace trace(disk);  // an engine that never gives up is not waited for
+      trace.kill(Who::anyone(), step(StepKind::try_lock).nth(1'001));
+      EXPECT_TRUE(is_error(engine.store_memory(memory(1)), ErrorCode::busy, "wal.log"));
+    }
     EXPECT_GE(vfs.now() - before, std::chrono::milliseconds(50));
     EXPECT_TRUE(is_error(engine.checkpoint(), ErrorCode::busy));
     EXPECT_TRUE(

@@ -5,22 +5,13 @@
 
 #include "base/checksum.hpp"
 #include "format/index_format.hpp"
+#include "support/crash/trace.hpp"
 #include "support/store_fixture.hpp"
 
 namespace mentedb {
 namespace {
 
-using mentedb::test::Fate;
-using mentedb::test::SimDisk;
-using mentedb::test::SimVfs;
-using mentedb::test::Step;
-using mentedb::test::StepAction;
-using mentedb::test::StepKind;
-using test::is_error;
-using test::memory;
-using test::memory_id;
-using test::must;
-using test::ok;
+using namespace test;
 
 class OriginalMistakes : public test::StoreFixture {
  protected:
@@ -94,14 +85,10 @@ TEST_F(OriginalMistakes, ATornTailHidesWhatComesAfterIt) {
     must(engine.store_memory(memory(1)));
     SimVfs doomed(disk);
     auto writer = open_on(doomed);
-    disk.set_hook([process = doomed.process()](const Step& step) {
-      const bool append =
-          step.process == process && step.kind == StepKind::write && step.file == "wal.log" && step.offset > 8192;
-      return append ? StepAction::kill(1024) : StepAction::proceed();  // two sectors of the batch get there
-    });
-    EXPECT_THROW(static_cast<void>(writer.store_memory(memory(2, std::string(9000, 'x')))),
-                 mentedb::test::ProcessKilled);
-    disk.set_hook({});
+    constexpr std::uint64_t kTwoSectors = 1024;  // of the batch get there
+    Trace trace(disk);
+    trace.kill(doomed, append_to_log(), kTwoSectors);
+    EXPECT_TRUE(dies([&] { return writer.store_memory(memory(2, std::string(9000, 'x'))); }));
   }
   auto engine = open();
   EXPECT_TRUE(is_error(engine.find(memory_id(2)), ErrorCode::not_found));
@@ -139,20 +126,13 @@ TEST_F(OriginalMistakes, TheLockIsDroppedBeforeThePageIsWritten) {
   Options impatient;
   impatient.lock_timeout = std::chrono::milliseconds(0);
   auto other = open(impatient);
-  int tried = 0;
-  bool inside = false;
-  disk.set_hook([&](const Step& step) {
-    if (!inside && step.kind == StepKind::write && step.file == "pages.db") {
-      inside = true;
-      EXPECT_TRUE(is_error(other.checkpoint(), ErrorCode::busy));
-      ++tried;
-      inside = false;
-    }
-    return StepAction::proceed();
-  });
-  must(engine.update_memory(memory(1, "three")));
-  disk.set_hook({});
-  EXPECT_GT(tried, 1);
+  {
+    Trace trace(disk);
+    const Event tried = trace.before_each(Who::anyone(), write_of(kPagesDb),
+                                          [&] { EXPECT_TRUE(is_error(other.checkpoint(), ErrorCode::busy)); });
+    must(engine.update_memory(memory(1, "three")));
+    EXPECT_GT(tried.times(), 1U);
+  }
   EXPECT_EQ(must(other.load_memory(memory_id(1))).content, "three");
 }
 
@@ -215,16 +195,8 @@ TEST_F(OriginalMistakes, TheFreeListIsOutOfStepAfterACrash) {
     {
       SimVfs doomed(*clone);
       auto engine = open_on(doomed);
-      clone->set_hook([&, left = at](const Step&) mutable {
-        if (left-- != 0) return StepAction::proceed();
-        killed = true;
-        return StepAction::kill();
-      });
-      try {
-        static_cast<void>(engine.update_memory(memory(4, std::string(2500, 'y'))));
-      } catch (const mentedb::test::ProcessKilled&) {
-      }
-      clone->set_hook({});
+      killed = Trace(*clone).kill(doomed, any_step().nth(at + 1),
+                                  [&] { return engine.update_memory(memory(4, std::string(2500, 'y'))); });
     }
     SimVfs next(*clone);
     auto engine = open_on(next);

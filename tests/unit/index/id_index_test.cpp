@@ -4,6 +4,7 @@
 
 #include <unordered_map>
 
+#include "support/crash/trace.hpp"
 #include "support/pages_fixture.hpp"
 
 namespace mentedb::index {
@@ -133,21 +134,12 @@ TEST_F(IdIndexTest, ARecountFindsSlotsThatWereNotCounted) {
 
 // A page cache that is lost within one boot leaves the header of a table that is believed.
 TEST_F(IdIndexTest, TheSlotsAreDurableBeforeAHeaderSpeaksOfThem) {
-  bool synced = false;
-  bool header_written = false;
-  disk.set_hook([&](const mentedb::test::Step& step) {
-    if (step.file.starts_with("ids")) {
-      synced |= step.kind == mentedb::test::StepKind::sync;
-      if (step.kind == mentedb::test::StepKind::write && step.offset == 0) {
-        header_written = true;
-        EXPECT_TRUE(synced);
-      }
-    }
-    return mentedb::test::StepAction::proceed();
-  });
+  test::Trace trace(disk);
+  const test::Event synced = trace.watch(test::Who::anyone(), test::sync_of(test::kIdIndex));
+  const test::Event header = trace.watch(test::Who::anyone(), test::write_of(test::kIdIndex).at_byte(0));
   rebuilt();
-  disk.set_hook({});
-  EXPECT_TRUE(header_written);
+  EXPECT_TRUE(header.came());
+  EXPECT_TRUE(synced.came_before(header));
 }
 
 TEST_F(IdIndexTest, AFullTableIsAnErrorAndNoEndlessProbe) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 
 #include "support/crash/process.hpp"
 #include "support/results.hpp"
@@ -17,9 +18,9 @@ class Scribe {
  public:
   explicit Scribe(SimDisk& disk) : vfs(disk), directory_(must(vfs.open_directory("/d", true))) {}
 
-  Result<void> write(const char* file, std::uint64_t offset = 0) {
-    static constexpr std::array<std::byte, 512> kData{std::byte{1}};
-    return open(file)->write_at(offset, kData);
+  Result<void> write(const char* file, std::uint64_t offset = 0, std::size_t size = 512) {
+    static constexpr std::array<std::byte, 1'024> kData{std::byte{1}};
+    return open(file)->write_at(offset, std::span(kData).first(size));
   }
   Result<void> sync(const char* file) { return open(file)->sync(); }
 
@@ -76,6 +77,12 @@ TEST_F(TraceTest, KillsBeforeTheStep) {
   EXPECT_TRUE(killed.came());
   EXPECT_FALSE(first.vfs.is_alive());
   EXPECT_TRUE(second.vfs.is_alive());
+  EXPECT_EQ(disk.content("/d/a").size(), 512U);
+}
+
+TEST_F(TraceTest, KillsInTheMiddleOfAWrite) {
+  trace.kill(first.vfs, write_of("a"), 512);
+  EXPECT_TRUE(dies([&] { return first.write("a", 0, 1'024); }));
   EXPECT_EQ(disk.content("/d/a").size(), 512U);
 }
 
