@@ -31,7 +31,7 @@ class WriteRequest {
   virtual bool alone() const { return false; }
 
  protected:
-  ~WriteRequest() = default;
+  virtual ~WriteRequest() = default;
 
  private:
   friend class WriteQueue;
