@@ -55,7 +55,7 @@ class LogPayloads final : public PayloadSource {
     const std::size_t at = logged_.payload_at[number];
     const std::size_t bytes = logged_.operations[number].header.payload_bytes;
     if (at <= batch_.size() && bytes <= batch_.size() - at) return batch_.subspan(at, bytes);
-    return base::failf(ErrorCode::corruption, "{} changed while it was replayed; check the disk", log_.path());
+    return base::failf(ErrorCode::corruption, "{} changed between two reads; check the disk", log_.path());
   }
 
  private:
