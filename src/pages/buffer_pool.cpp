@@ -54,7 +54,7 @@ std::uint64_t BufferPool::page_count() const {
   if (published <= pages_in_file_.load(std::memory_order_relaxed)) [[likely]]
     return published;
   const auto size = file_.size_bytes();
-  if (!size) return published;  // no reason to call memories missing
+  if (!size) return published;  // a failed fstat is no reason to call memories missing
   pages_in_file_ = geometry_.pages_in(*size);
   return std::min(published, pages_in_file_.load());
 }
@@ -73,8 +73,8 @@ Result<void> BufferPool::populate(Region& region, std::uint64_t pages, std::uint
     auto& done = region.populated[stretch];
     if (done.load(std::memory_order_relaxed) >= needed) [[likely]]
       continue;
-    // As much as the file has, so that growth costs one call a stretch and not one a page. Never the holes behind the
-    // entries in use: on tmpfs touching a hole takes space, and on a full one it fails.
+    // Populate as much of the stretch as the file has, so that growth costs one call a stretch and not one a page. Do
+    // not touch the holes behind the entries in use: on tmpfs a touch of a hole takes space, and a full tmpfs fails it.
     static_assert(format::kDirectoryBytes % kStretchBytes == 0);
     const std::uint64_t end = begin < format::kDirectoryBytes
                                   ? pages * format::kEntryBytes

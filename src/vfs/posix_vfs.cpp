@@ -52,8 +52,8 @@ std::unexpected<Error> writable_by_everybody(std::string_view path) {
 }
 
 // Makes a copy-on-write file system (btrfs) overwrite this file in place. Then a write to space that the file has needs
-// no new space, also on a full disk, and direct I/O does not go through the page cache. Such a
-// file system keeps no checksum of the file then, and the store's own checksums take its place. The flag can be set
+// no new space, also on a full disk, and direct I/O does not go through the page cache.
+// The file system then keeps no checksum of the file, and the store's own checksums take its place. The flag can be set
 // only while the file is empty. Other file systems refuse the flag or ignore it.
 void turn_off_copy_on_write(int descriptor) {
   int flags = 0;
