@@ -214,8 +214,7 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
   }
   adopt(std::move(*table));
   state_.publish_index_number(number);
-  if (old != 0)
-    static_cast<void>(directory_.remove(format::index_file_name(old)));  // another process may have removed it
+  if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // it may be gone already
   return {};
 }
 
