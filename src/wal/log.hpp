@@ -85,7 +85,7 @@ class Log {
   Result<void> erase_unwritten(std::uint64_t offset);
   /// Begins the epoch of `next`: writes its header copy and syncs it. From then on the older batches do not count.
   Result<void> reset(const format::LogHeader& next);
-  /// Zeroes a header copy that a torn write left, so that no later check takes the copy for damage.
+  /// Zeroes a header copy that does not verify and does not count, so that no later check takes it for damage.
   Result<void> clear_header(std::size_t index);
 
   /// The written bytes of the file, as far as this Log has looked: overwriting them allocates nothing. Another process
