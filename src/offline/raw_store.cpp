@@ -65,11 +65,11 @@ Result<void> RawStore::open_superblock() {
   }
   has_superblock_ = true;
   assume(*superblock, true);
-  if (auto words = refresh(); !words) {
+  if (auto refreshed = refresh(); !refreshed) {
     damage_.push_back({.file = std::string(store::kPagesName),
                        .offset = format::kSharedStateOffset,
                        .page = PageId{0},
-                       .message = words.error().message});
+                       .message = refreshed.error().message});
   }
   return {};
 }

@@ -33,19 +33,19 @@ Result<BufferPool::Region*> BufferPool::region(std::uint64_t number) const {
 
 Result<BufferPool::Region*> BufferPool::map_region(std::uint64_t number) const {
   const base::MutexLock guard(mapping_mutex_);
-  auto& segment_slot = segments_[number / kRegionsPerSegment];
-  Segment* segment = segment_slot.load();
+  auto& segment_place = segments_[number / kRegionsPerSegment];
+  Segment* segment = segment_place.load();
   if (segment == nullptr) {
     segment = new Segment{};
-    segment_slot.store(segment, std::memory_order_release);
+    segment_place.store(segment, std::memory_order_release);
   }
-  auto& slot = (*segment)[number % kRegionsPerSegment];
-  if (Region* found = slot.load(); found != nullptr) return found;
+  auto& region_place = (*segment)[number % kRegionsPerSegment];
+  if (Region* found = region_place.load(); found != nullptr) return found;
   auto created = std::make_unique<Region>();
   const std::uint64_t bytes = geometry_.region_bytes();
   created->populated = std::vector<std::atomic<std::uint32_t>>((bytes + kStretchBytes - 1) / kStretchBytes);
   MENTEDB_TRY_ASSIGN(created->mapping, file_.map(geometry_.region_offset(number), bytes, false));
-  slot.store(created.get(), std::memory_order_release);
+  region_place.store(created.get(), std::memory_order_release);
   return created.release();
 }
 

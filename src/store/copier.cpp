@@ -16,7 +16,8 @@ using format::Geometry;
 namespace {
 
 // No log is copied. The pages are copied in passes, and each pass takes the pages with a newer LSN than the pass before
-// saw. The last, short pass runs under the lock. So checkpoints meanwhile do not matter, and the copy needs no replay.
+// saw. The last, short pass runs under the lock. So checkpoints meanwhile do not matter, and no log has to be redone
+// into the copy.
 class Copier {
  public:
   Copier(const Store& source, vfs::Directory& directory) : source_(source), directory_(directory) {}
