@@ -1,5 +1,5 @@
-// Programming errors end the process, also in release builds. Never used on the result of a system call or on
-// bytes from disk: those are errors (see mentedb/error.hpp).
+// MENTEDB_ASSERT ends the process at a programming error, also in a release build. It never tests the result of a
+// system call or bytes from disk: a failure of these is an Error (mentedb/error.hpp).
 #pragma once
 
 #include <cstdio>

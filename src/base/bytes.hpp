@@ -1,4 +1,4 @@
-// Moving plain structs between memory and bytes. On-disk integers are little endian, as the machines we run on.
+// Copies plain structs to bytes and back. Integers on disk are little endian, like the machines that we support.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little, "the on-disk format is
 template <class T>
 concept DiskStruct = std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>;
 
-/// The bytes of a struct. `first` skips leading fields, e.g. a checksum.
+/// The bytes of a struct from byte `first` on. `first` skips leading fields, for example a checksum.
 template <DiskStruct T>
 std::span<const std::byte> bytes_of(const T& value, std::size_t first = 0) {
   return std::as_bytes(std::span<const T, 1>(&value, 1)).subspan(first);
@@ -43,7 +43,7 @@ void write_struct(std::span<std::byte> bytes, std::size_t offset, const T& value
 
 inline constexpr std::size_t kBlockBytes = 4096;
 
-/// True when every byte is zero: what was never written, or was erased.
+/// True when every byte is zero, as in space that no writer has used or that a writer has erased.
 inline bool is_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
@@ -52,12 +52,12 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// A buffer aligned for direct I/O. Not zeroed.
+/// A buffer aligned for direct I/O. Its bytes are not initialised.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size_bytes) { reserve(size_bytes); }
-  /// The other one is empty afterwards, and says so.
+  /// The buffer `other` is empty afterwards.
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::move(other.data_)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
@@ -66,7 +66,7 @@ class AlignedBuffer {
     return *this;
   }
 
-  /// Room for at least `size_bytes`; earlier content is lost when it grows. Throws std::bad_alloc.
+  /// Makes room for at least `size_bytes`. A buffer that grows loses its content. Throws std::bad_alloc.
   void reserve(std::size_t size_bytes) {
     if (size_bytes <= size_bytes_) return;
     const std::size_t rounded = round_up(size_bytes, kBlockBytes);

@@ -1,4 +1,4 @@
-// XXH3, 64 bits, seeded: what makes every structure on disk validate itself (docs/format.md "Checksums").
+// XXH3, 64 bits, seeded: the checksum of every structure on disk (docs/format.md "Checksums").
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Making errors and passing them on.
+// Functions that make an Error, and macros that pass it to the caller.
 #pragma once
 
 #include <string>
@@ -18,11 +18,11 @@ std::unexpected<Error> failf(ErrorCode code, fmt::format_string<Args...> format,
   return std::unexpected(Error{code, 0, fmt::format(format, std::forward<Args>(args)...)});
 }
 
-/// Its message is short enough to need no allocation.
+/// The message is short enough for the string's own storage, so this function allocates nothing.
 inline Error out_of_memory() { return Error{ErrorCode::out_of_memory, 0, "out of memory"}; }
 
-/// A file of the store that the file system does not find says nothing about the memory, or the path, that the caller
-/// asked for: inside a call, `not_found` and `invalid_argument` of the operating system are `io_error`.
+/// Turns `not_found` and `invalid_argument` of the operating system into `io_error`. Inside a call they are about a
+/// file of the store. The caller would take them for an answer about the memory or the path that it asked for.
 inline void as_internal_error(Error& error) {
   const bool about_names = error.code == ErrorCode::not_found || error.code == ErrorCode::invalid_argument;
   if (about_names && error.os_error != 0) error.code = ErrorCode::io_error;

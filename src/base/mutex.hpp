@@ -1,5 +1,5 @@
-// Mutexes that clang's thread safety analysis understands: the clang presets check with -Wthread-safety that a member
-// marked MENTEDB_GUARDED_BY is touched only with its mutex held. Other compilers see plain mutexes.
+// Mutexes for clang's thread safety analysis. With -Wthread-safety the clang presets check that code holds the mutex
+// when it touches a member marked MENTEDB_GUARDED_BY. Other compilers see plain mutexes.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@
 #define MENTEDB_ACQUIRE(...) MENTEDB_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define MENTEDB_TRY_ACQUIRE(...) MENTEDB_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define MENTEDB_RELEASE(...) MENTEDB_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
-/// For the few functions that take a mutex and keep it: the analysis cannot follow them.
+/// For the few functions that take a mutex and keep it after they return: the analysis cannot follow these.
 #define MENTEDB_NO_THREAD_SAFETY_ANALYSIS MENTEDB_THREAD_ANNOTATION(no_thread_safety_analysis)
 
 namespace mentedb::base {
@@ -57,7 +57,7 @@ class MENTEDB_SCOPED_CAPABILITY MutexLock {
   Mutex& mutex_;
 };
 
-/// A condition variable for `Mutex`. Wake-ups may be spurious: callers wait in a loop.
+/// A condition variable for `Mutex`. A wake-up may be spurious, so callers wait in a loop.
 class Condition {
  public:
   using Clock = std::chrono::steady_clock;

@@ -1,4 +1,4 @@
-// Input from outside in an error message.
+// Text from outside the program, made fit for an error message.
 #pragma once
 
 #include <string>
@@ -6,8 +6,9 @@
 
 namespace mentedb::base {
 
-/// The text in quotes, at most about 60 bytes of it, on one line and safe for a terminal: control characters
-/// and bytes that are not UTF-8 become '?'. Characters are kept whole.
+/// At most the first 60 bytes of the text, in quotes, on one line. The result is safe for a terminal: control
+/// characters become '?', and so does every byte above 127 when these bytes are not valid UTF-8. No character is cut in
+/// two.
 std::string quoted(std::string_view text);
 
 }  // namespace mentedb::base

@@ -25,7 +25,7 @@ bool from_device(std::span<std::byte> out) {
 }  // namespace
 
 void fill_random(std::span<std::byte> out) {
-  constexpr std::size_t kMost = 256;  // getentropy(3) gives no more at once
+  constexpr std::size_t kMost = 256;  // the most that one getentropy(3) gives
   while (!out.empty()) {
     const auto part = out.first(std::min(out.size(), kMost));
     if (getentropy(part.data(), part.size()) != 0 && !from_device(part)) {

@@ -6,8 +6,9 @@
 
 namespace mentedb::base {
 
-/// Fills `out` from the kernel's generator. Where that refuses (a seccomp filter, no /dev/urandom) the program ends: an
-/// id or a seed that may repeat would overwrite somebody's memory.
+/// Fills `out` from the kernel's generator. When the generator refuses (a seccomp filter and no /dev/urandom), the
+/// process ends. The reason: an id that repeats would overwrite another memory, and a seed that repeats would let
+/// bytes of another store verify.
 void fill_random(std::span<std::byte> out);
 
 }  // namespace mentedb::base

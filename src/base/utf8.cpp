@@ -8,7 +8,7 @@ namespace {
 
 constexpr bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
-/// Length of the well-formed sequence that starts at `at` (whose byte is not ASCII), or 0.
+/// Length of the well-formed sequence at `at`, whose first byte is not ASCII. 0 when there is none.
 std::size_t sequence_length(const unsigned char* at, std::size_t left) {
   const unsigned char lead = at[0];
   if (lead < 0xC2) return 0;  // a continuation byte, or an overlong two-byte form

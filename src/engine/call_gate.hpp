@@ -1,5 +1,5 @@
-// Counts the calls that are inside an engine, so that close() can wait for them. Counters are spread over cache lines:
-// readers on different threads do not meet.
+// Counts the calls that are inside an engine, so that close() can wait for them. Threads share no counter's cache line
+// when their lanes differ, so readers rarely slow each other down.
 #pragma once
 
 #include <array>
@@ -43,8 +43,8 @@ class CallGate {
     return Pass(&counter);
   }
 
-  /// True for the one caller that closes the gate; it returns when nobody is inside, or at once when nobody who is
-  /// inside can ever leave (the threads of the parent, in a forked child).
+  /// True for the one caller that closes the gate. Returns when no call is inside. `wait_for_calls` false: returns at
+  /// once, for a forked child, where the calls of the parent's threads never leave.
   bool close(bool wait_for_calls) {
     if (closed_.exchange(true)) return false;
     if (!wait_for_calls) return true;
@@ -55,7 +55,7 @@ class CallGate {
     return true;
   }
 
-  /// True on a thread that is inside a call of some engine, that is in a callback.
+  /// True on a thread that is inside a call of any engine, as a callback is.
   static bool inside_a_call() { return depth() > 0; }
 
  private:

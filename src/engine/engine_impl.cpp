@@ -9,13 +9,14 @@ StorageEngine::Impl::Impl(vfs::Vfs& vfs, std::unique_ptr<Store> store)
   stores_.push_back(std::move(store));
 }
 
-// R11: opens again what is the same store with the same or more operations. Anything else is another store's.
+// R11: opens the files that the paths lead to now. They are accepted when they are of the same store and hold at least
+// the operations that this engine has seen committed. Else the call gets the error of R11.
 Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason) {
   const base::MutexLock guard(stores_mutex_);
   if (stores_.back().get() != &replaced) return stores_.back().get();
   Options options = replaced.options();
   options.page_size_bytes = 0;
-  // A store that was removed or moved away is not made anew in its place.
+  // `refuse`: when the store was removed or moved away, no new store is made in its place.
   auto fresh = Store::open(vfs_, replaced.files().path(), options, store::IfAbsent::refuse);
   const bool same = fresh && (*fresh)->files().same_store(replaced.files()) &&
                     (*fresh)->state().committed_lsn() >= replaced.state().committed_lsn();

@@ -1,4 +1,4 @@
-// What a StorageEngine holds: the store it has open now, the queue of writers, and the gate that close() shuts.
+// The parts of a StorageEngine: the open store, the queue of write requests, and the gate that close() shuts.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,8 @@ class StorageEngine::Impl {
  public:
   Impl(vfs::Vfs& vfs, std::unique_ptr<store::Store> store);
 
-  /// Runs `body(store)` for one call: not closed, not forked, bad_alloc becomes an error.
+  /// Runs `body(store)` for one call. Answers `closed` after close() and `forked` in a forked child. A bad_alloc
+  /// becomes `out_of_memory`.
   template <class Body>
   auto call(Body&& body) -> decltype(body(std::declval<store::Store&>())) {
     try {
@@ -39,8 +40,8 @@ class StorageEngine::Impl {
     }
   }
 
-  /// As `call`, for a body that changes the store and answers an Outcome. R11: when files were replaced by those of the
-  /// same store, those are opened, and the body runs once more.
+  /// As `call`, for a body that changes the store and answers an Outcome. R11: when the files were replaced by
+  /// files of the same store, `change` opens these and runs the body once more.
   template <class Body>
   auto change(Body&& body) -> Result<typename decltype(body(std::declval<store::Store&>()))::value_type> {
     using Answer = Result<typename decltype(body(std::declval<store::Store&>()))::value_type>;
@@ -50,7 +51,7 @@ class StorageEngine::Impl {
       if (outcome || outcome.error().replaced == store::FilesReplaced::no) return Answer(std::move(outcome));
       MENTEDB_TRY_ASSIGN(store::Store* const reopened, reopen(store, outcome.error()));
       if constexpr (std::is_same_v<Answer, Result<void>>) {
-        // The names of the files were away for a moment only. The write is in the files, and would be made twice.
+        // The paths led elsewhere for a moment only. The write is in the files, and a second run would write it twice.
         const bool written = outcome.error().replaced == store::FilesReplaced::after_commit;
         if (written && reopened->files().same_files(store.files())) return {};
       }
@@ -82,12 +83,12 @@ class StorageEngine::Impl {
   engine::CallGate gate_;
   engine::WriteQueue writes_;
   base::Mutex stores_mutex_;
-  /// The last is current; readers may still be in an older one.
+  /// The last store is current. A reader may still be inside an older one.
   std::vector<std::unique_ptr<store::Store>> stores_ MENTEDB_GUARDED_BY(stores_mutex_);
   std::atomic<store::Store*> store_;
 };
 
-/// For programs inside the project, such as tests: the calls that need no engine yet, on another seam.
+/// For tests and other programs of the project: the calls that need no engine, on any Vfs.
 class EngineAccess {
  public:
   static Result<StorageEngine> open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options);

@@ -1,5 +1,5 @@
-// The public calls but those that write: these are in engine/write_path.cpp. Each call is a few lines on the store's
-// Reader or Writer.
+// The public calls that do not write memories or pages. The others are in engine/write_path.cpp. Each call is a few
+// lines on the store's Reader or Writer.
 #include <mentedb/storage_engine.hpp>
 
 #include <algorithm>
@@ -46,13 +46,13 @@ StorageEngine::~StorageEngine() {
   if (!impl_) return;
   try {
     static_cast<void>(impl_->close());
-  } catch (...) {  // NOLINT(bugprone-empty-catch): a destructor has nobody to tell; nothing acknowledged depends on it
+  } catch (...) {  // NOLINT(bugprone-empty-catch): a destructor returns no error, and no acknowledged write needs it
   }
 }
 
 namespace {
 
-// `corruption` means that the log has no copy (mentedb/error.hpp). So the log is asked before that is the answer.
+// `corruption` means that the log has no copy (mentedb/error.hpp). So redo runs once before a call answers it.
 template <class Read>
 auto repaired(const auto& impl, Store& store, Read&& read) {
   auto result = read(store.reader());
@@ -93,14 +93,14 @@ Result<void> StorageEngine::for_each_memory(MemoryVisitor& visitor) const {
     for (const auto& [id, page] : all) {
       auto node = reader.load(page);
       PageId where = page;
-      // The memory moved, or another one lives there now: ask for the id.
+      // The memory moved, or another memory has the page now: look the id up.
       if (!node || node->id != id) {
         node = reader.load(id);
         if (const auto location = reader.locate(id); location && *location) where = PageId{(*location)->page};
       }
       if (node) {
         if (!visitor.visit(*node, where)) return {};
-      } else if (node.error().code != ErrorCode::not_found) {  // deleted meanwhile
+      } else if (node.error().code != ErrorCode::not_found) {  // else: deleted since the scan
         if (!visitor.damaged(id, where, node.error())) return std::unexpected(node.error());
       }
     }
@@ -119,10 +119,10 @@ Result<Changes> StorageEngine::changes_since(Lsn since) const {
 
 Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds timeout) const {
   using std::chrono::microseconds;
-  constexpr microseconds kSlice = std::chrono::milliseconds(100);  // a writer that died wakes nobody
+  constexpr microseconds kSlice = std::chrono::milliseconds(100);  // a writer that died wakes no thread
   std::optional<microseconds> deadline;
-  // Each slice is a call of its own: close() waits for no longer than one, and a store that was opened again because
-  // its files were replaced (R11) is the one looked at.
+  // Each slice is a call of its own. So close() waits for one slice at most, and a slice looks at the store that is
+  // current after R11 has opened other files.
   for (;;) {
     const auto changed = impl_->call([&](Store& store) -> Result<std::optional<Lsn>> {
       const std::uint64_t committed = store.state().committed_lsn();

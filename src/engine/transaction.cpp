@@ -45,7 +45,7 @@ class TransactRequest final : public engine::WriteRequest {
   const std::function<Result<void>(Transaction&)>& fn_;
 };
 
-// A call that fails half-way (no space or memory for its run, say) leaves nothing in the batch: the function may go on.
+// A call that fails half-way, for want of space or memory, leaves nothing in the batch. So the function may go on.
 template <class Body>
 auto all_or_nothing(Batch& batch, Body&& body) -> decltype(body()) {
   const Batch::Mark mark = batch.mark();

@@ -1,11 +1,11 @@
 // The path of a write, from the public call to the acknowledgement, top to bottom:
 //
 //   store_memory            validates and encodes the memory before anything waits
-//   Impl::write             one call; when the store's files were replaced by the same store, once more on those (R11)
+//   Impl::write             one call; R11: a second one when files of the same store have replaced the open files
 //   WriteQueue::run         1. waits for its turn  2. leads  3. leaves
 //   WriteQueue::lead        takes the lock, plans the group's requests into one batch, commits it
 //   Writer::commit          log, sync, pages, index, shared state (store/writer.cpp)
-//   WriteQueue::leave       tells the caller what became of its request: this is the acknowledgement
+//   WriteQueue::leave       gives the caller the result of its request: this is the acknowledgement
 #include "engine/write_path.hpp"
 
 #include <algorithm>
@@ -168,7 +168,7 @@ namespace mentedb::engine {
 
 using std::chrono::milliseconds;
 
-// When a write gives up waiting. For the wait behind other threads and for the lock together.
+// The time at which a write stops waiting. It covers the wait behind other threads and the wait for the lock together.
 class WriteQueue::Deadline {
  public:
   explicit Deadline(milliseconds timeout) : timeout_(timeout), begin_(base::Condition::Clock::now()) {}
@@ -186,8 +186,8 @@ class WriteQueue::Deadline {
   base::Condition::Clock::time_point begin_;
 };
 
-// The requests that one leader commits together. Whatever happens meanwhile (the lock, a plan or an allocation may
-// throw), the destructor lets every member go that had its turn.
+// The requests that one leader commits together. The lock, a plan or an allocation may throw, and the destructor still
+// lets every member go that had its turn.
 class WriteQueue::CommitGroup {
  public:
   explicit CommitGroup(WriteQueue& queue) : queue_(queue) {}
@@ -197,8 +197,8 @@ class WriteQueue::CommitGroup {
 
   /// All requests that wait, from the leader's on. A request that is committed alone ends the group.
   void gather();
-  /// Plans one request after the other. A request that fails is rolled back and leaves the others alone. Stops early
-  /// when the batch is full: the rest is for the next group.
+  /// Plans one request after the other. A request that fails is rolled back, and the others stay. Stops when the batch
+  /// is full, and leaves the rest to the next group.
   void plan(store::Batch& batch);
   void acknowledge();
   void fail(const store::Failure& failure);
@@ -213,18 +213,19 @@ store::Outcome<void> WriteQueue::run(store::Store& store, WriteRequest& request)
   const Deadline deadline(store.options().lock_timeout);
   request.taken_ = request.done_ = request.acknowledged_ = false;
   request.result_ = {};
-  switch (wait_for_turn(request, deadline)) {  // 1. until a leader has finished it, or it is in front, or time is up
+  // 1. Wait until a leader has finished the request, or until it is in front, or until the time is up.
+  switch (wait_for_turn(request, deadline)) {
     case Turn::timed_out:
       return base::fail(ErrorCode::busy,
                         "other threads of this process have been writing for longer than lock_timeout; try again, or "
-                        "raise it");
-    case Turn::leads:  // 2. the one in front works for all that wait
+                        "raise lock_timeout");
+    case Turn::leads:  // 2. The thread in front works for all that wait.
       lead(store, deadline);
       break;
     case Turn::finished:
       break;
   }
-  return leave(request);  // 3. what became of it
+  return leave(request);  // 3. Give the caller the result.
 }
 
 WriteQueue::Turn WriteQueue::wait_for_turn(WriteRequest& request, const Deadline& deadline) {
@@ -266,7 +267,7 @@ void WriteQueue::lead(store::Store& store, const Deadline& deadline) {
   } catch (const std::bad_alloc&) {
     group.fail(base::out_of_memory());
   } catch (...) {
-    // Only a transaction's own function, alone in its group, throws something else.
+    // Only the function of a transaction throws another type, and a transaction is alone in its group.
     group.fail(Error{ErrorCode::out_of_memory, 0, "the write was given up by an exception; nothing was acknowledged"});
     throw;
   }
@@ -274,7 +275,7 @@ void WriteQueue::lead(store::Store& store, const Deadline& deadline) {
 
 store::Outcome<void> WriteQueue::leave(const WriteRequest& request) {
   if (request.acknowledged_ || !request.result_) return request.result_;
-  return std::unexpected(base::out_of_memory());  // not even the error could be passed on
+  return std::unexpected(base::out_of_memory());  // no memory was left to pass the error on
 }
 
 // ---- the group
@@ -292,13 +293,13 @@ void WriteQueue::CommitGroup::gather() {
 void WriteQueue::CommitGroup::plan(store::Batch& batch) {
   constexpr std::uint64_t kEnoughBytes = std::uint64_t{4} << 20;
   for (std::size_t i = 0; i < members_.size() && batch.payload_bytes() < kEnoughBytes; ++i) {
-    planned_ = i + 1;  // before the plan runs: should it throw, the request has had its turn all the same
+    planned_ = i + 1;  // before the plan runs: a request whose plan throws has had its turn
     const store::Batch::Mark mark = batch.mark();
     auto planned = members_[i]->plan(batch);
     if (planned) continue;
     batch.rollback(mark);
     if (i > 0 && planned.error().code == ErrorCode::capacity_exceeded) {
-      planned_ = i;  // alone it may fit
+      planned_ = i;  // it may fit into a batch of its own
       break;
     }
     members_[i]->result_ = std::unexpected(std::move(planned).error());
@@ -321,7 +322,7 @@ WriteQueue::CommitGroup::~CommitGroup() {
     queue_.queue_.front()->done_ = true;
     queue_.queue_.pop_front();
   }
-  for (WriteRequest* const request : queue_.queue_) request->taken_ = false;  // those that did not fit
+  for (WriteRequest* const request : queue_.queue_) request->taken_ = false;  // the requests that did not fit
   queue_.changed_.notify_all();
 }
 

@@ -23,11 +23,11 @@ class WriteRequest {
   WriteRequest(const WriteRequest&) = delete;
   WriteRequest& operator=(const WriteRequest&) = delete;
 
-  /// Adds the request's operations to the batch. An error rolls back this request and no other. The leader's thread
-  /// calls it, with the lock held, so it may be another thread than the caller's; once for each commit that it is tried
-  /// in.
+  /// Adds the request's operations to the batch. An error rolls back this request and no other. The leader calls `plan`
+  /// with the lock held, so it may run on another thread than the caller's. A request that does not fit is planned
+  /// again for the next commit.
   virtual Result<void> plan(store::Batch& batch) = 0;
-  /// True: planned on the calling thread, and committed without other requests.
+  /// True: the request is planned on the calling thread and committed without other requests.
   virtual bool alone() const { return false; }
 
  protected:
@@ -37,14 +37,14 @@ class WriteRequest {
   friend class WriteQueue;
   bool taken_ = false;         ///< a leader works on it: it cannot leave the queue
   bool done_ = false;          ///< a leader has finished it
-  bool acknowledged_ = false;  ///< set by success alone: nothing that goes wrong can look like success
+  bool acknowledged_ = false;  ///< only a success sets it, so a failure cannot look like one
   store::Outcome<void> result_;
 };
 
 class WriteQueue {
  public:
-  /// Returns when the request's operations are durable and visible, or with the error of its plan (then only this
-  /// request was dropped) or of the commit.
+  /// Returns when the request's operations are durable and visible, or with an error. An error of the plan drops only
+  /// this request. An error of the commit is that of the whole commit group.
   /// @errors `busy`: the store's lock timeout bounds the wait behind other threads and for the lock together
   store::Outcome<void> run(store::Store& store, WriteRequest& request) MENTEDB_EXCLUDES(mutex_);
 

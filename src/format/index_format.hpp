@@ -1,5 +1,5 @@
-// ids-N.idx (docs/format.md "ids-N.idx"): an open-addressing hash table from memory ids to pages, shared by all
-// processes. A hint that can always be thrown away and rebuilt from the directory.
+// ids-N.idx (docs/format.md "ids-N.idx"): an open-addressing hash table from memory ids to pages. All processes share
+// the file. Losing it loses nothing: the lock holder rebuilds the index from the directory.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +17,12 @@ namespace mentedb::format {
 
 inline constexpr std::uint64_t kIndexMagic = 0x6942'4465'746E'654D;  // "MenteDBi"
 inline constexpr std::uint64_t kIndexBucketsOffset = base::kBlockBytes;
-inline constexpr std::uint64_t kIndexUsedOffset = 2048;  ///< a word in the first block: slots that are not empty
+/// In the first block, one word: the number of buckets that are not empty.
+inline constexpr std::uint64_t kIndexUsedOffset = 2048;
 inline constexpr std::uint64_t kMinIndexBuckets = 1'024;
 inline constexpr std::uint64_t kMaxIndexBuckets = std::uint64_t{1} << 33;
 
-/// Written when the table is complete: a file without a valid header is thrown away.
+/// Written last, when the table is complete. A file without a valid header is an unfinished table and is not used.
 struct IndexHeader {
   std::uint64_t checksum;
   std::uint64_t magic;
@@ -29,9 +30,9 @@ struct IndexHeader {
   std::uint32_t reserved;
   UuidBytes store_id;
   UuidBytes incarnation;
-  UuidBytes boot_id;  ///< slots written after the last power cut only
+  UuidBytes boot_id;  ///< of the boot that built the table; a table of an earlier boot may lack writes
   std::uint64_t pages_device;
-  std::uint64_t pages_inode;   ///< a copied directory has another one
+  std::uint64_t pages_inode;   ///< a copied pages.db has another one
   std::uint64_t bucket_count;  ///< a power of two
 };
 static_assert(sizeof(IndexHeader) == 96 && std::has_unique_object_representations_v<IndexHeader>);
@@ -43,7 +44,8 @@ std::string index_file_name(std::uint64_t number);
 /// The N of "ids-N.idx".
 std::optional<std::uint64_t> parse_index_file_name(const std::string& name);
 
-// A slot is one word: fingerprint << 32 | page. Page 0 never exists, so 0 is empty and the tombstone has page 0.
+// A bucket is one word: fingerprint << 32 | page. Page 0 does not exist, so the word 0 is an empty bucket, and a
+// tombstone has page 0.
 inline constexpr std::uint64_t kEmptyBucket = 0;
 inline constexpr std::uint64_t kTombstone = 0xFFFF'FFFF'0000'0000;
 
@@ -53,7 +55,8 @@ constexpr std::uint64_t make_bucket(std::uint32_t fingerprint, std::uint64_t pag
 constexpr std::uint32_t bucket_fingerprint(std::uint64_t bucket) { return static_cast<std::uint32_t>(bucket >> 32); }
 constexpr std::uint64_t bucket_page(std::uint64_t bucket) { return bucket & 0xFFFF'FFFF; }
 
-/// Where an id starts to probe, and what its slot says of it.
+/// `start`: the bucket at which the search for an id begins, modulo the bucket count. `fingerprint`: the upper half of
+/// the id's bucket.
 struct IdHash {
   std::uint64_t start;
   std::uint32_t fingerprint;

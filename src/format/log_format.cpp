@@ -9,7 +9,7 @@
 namespace mentedb::format {
 namespace {
 
-constexpr std::uint64_t kLogHeaderSeed = 0x6D65'6E74'6502;  // the epoch's own seed is inside
+constexpr std::uint64_t kLogHeaderSeed = 0x6D65'6E74'6502;  // fixed: the epoch's seed is a field of the header
 
 std::uint64_t checksum_of(const LogHeader& header) {
   return base::checksum(base::bytes_of(header, sizeof(header.checksum)), kLogHeaderSeed);
@@ -80,7 +80,7 @@ std::optional<Operation> OperationReader::next() {
     damaged_ |= position_ != batch_.size();
     return std::nullopt;
   }
-  damaged_ = true;  // until proven otherwise
+  damaged_ = true;  // until every field below has been checked
   if (batch_.size() - position_ < sizeof(OperationHeader)) return std::nullopt;
   Operation operation{.header = base::read_struct<OperationHeader>(batch_, position_), .lsn = lsn_, .payload = {}};
   const OperationHeader& header = operation.header;

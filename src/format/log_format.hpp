@@ -1,8 +1,8 @@
-// wal.log (docs/format.md "wal.log"): two header slots of one block each, then batches.
+// wal.log (docs/format.md "wal.log"): two header copies of one block each, then batches.
 //
-// A batch is one atomic group of operations: {header, operations}, padded with zeros to whole blocks. Its checksum is
-// seeded with the epoch's random seed and covers its own offset, its length, its LSNs and the checksum of the batch
-// before it, so bytes of another epoch, another place or another store never continue the chain.
+// A batch is the unit of atomicity: a header and its operations, padded with zeros to whole blocks. The checksum of a
+// batch is seeded with the epoch's random seed. It covers the batch's own offset, its length, its LSNs and the checksum
+// of the batch before it. So bytes of another epoch, another place or another store never continue the chain.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +23,11 @@ inline constexpr std::uint64_t kLogMagic = 0x6C42'4465'746E'654D;  // "MenteDBl"
 inline constexpr std::uint64_t kLogHeaderBytes = base::kBlockBytes;
 inline constexpr std::uint64_t kLogStart = 2 * kLogHeaderBytes;
 
-/// What the store has counted up to some LSN. Part of every batch, slot and hint, so that no one has to count again.
+/// The counts of the store as of an LSN. Every batch, header copy and cached tail carries them, so no process has to
+/// count again.
 struct Counters {
-  std::uint64_t page_count = 0;     ///< pages with space and initialised entries in pages.db
-  std::uint64_t high_water = 0;     ///< pages above were never used
+  std::uint64_t page_count = 0;     ///< pages that have space and entries in pages.db
+  std::uint64_t high_water = 0;     ///< no page above it was ever used
   std::uint64_t used_pages = 0;     ///< pages of live runs
   std::uint64_t memory_count = 0;   ///< live memories
   std::uint64_t reuse_horizon = 0;  ///< highest LSN of a `deleted` entry that was overwritten
@@ -35,14 +36,15 @@ struct Counters {
 static_assert(sizeof(Counters) == 40 && std::has_unique_object_representations_v<Counters>);
 bool counters_possible(const Counters& counters);
 
-/// A checkpoint record: where an epoch of the log begins. Lies within one sector.
+/// One copy of the log's header. A checkpoint writes it, and an epoch begins with it. It lies within one sector, so a
+/// write of it is old or new as a whole after a power cut.
 struct LogHeader {
   std::uint64_t checksum;
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t reserved;
-  std::uint64_t epoch;      ///< 1 for a new store, plus one at every checkpoint; slot = epoch % 2
-  std::uint64_t seed;       ///< random; of every batch checksum of the epoch
+  std::uint64_t epoch;      ///< 1 for a new store, plus one at every checkpoint; copy = epoch % 2
+  std::uint64_t seed;       ///< random; seeds the checksum of every batch of the epoch
   std::uint64_t start_lsn;  ///< of the first operation of the epoch
   UuidBytes store_id;
   UuidBytes incarnation;
@@ -52,14 +54,14 @@ static_assert(sizeof(LogHeader) == 120 && std::has_unique_object_representations
 
 void encode_log_header(const LogHeader& header, std::span<std::byte> block);
 std::optional<LogHeader> decode_log_header(std::span<const std::byte> block);
-/// The log is that of this pages.db: of the same store, and of the same copy of it.
+/// True when the log belongs to this pages.db: both name the same store and the same incarnation.
 bool belongs_to(const LogHeader& header, const Superblock& superblock);
 
 struct BatchHeader {
   std::uint64_t checksum;  ///< of the rest of the header and the operations
   std::uint64_t offset;    ///< own offset in wal.log
   std::uint64_t first_lsn;
-  std::uint64_t previous_checksum;  ///< of the batch before, or of the slot
+  std::uint64_t previous_checksum;  ///< of the batch before, or of the header copy
   std::uint32_t operation_count;    ///< operation i has LSN first_lsn + i
   std::uint32_t bytes;              ///< header and operations, without the padding
   Counters counters;                ///< after the batch
@@ -93,10 +95,11 @@ constexpr std::size_t operation_bytes(std::size_t payload_bytes) {
   return sizeof(OperationHeader) + base::round_up(payload_bytes, 8);
 }
 
-/// The largest batch a writer makes, and the most a reader believes: headers and padding beside the payloads.
+/// The largest batch in the log: a writer makes no larger one, and a reader refuses a larger one. Headers and padding
+/// come on top of the payloads, hence the factor.
 inline constexpr std::uint64_t kMaxBatchFileBytes = 2 * kMaxBatchBytes;
 
-/// An operation of a batch, in place.
+/// An operation of a batch. The payload points into the batch.
 struct Operation {
   OperationHeader header{};
   std::uint64_t lsn = 0;
@@ -105,16 +108,17 @@ struct Operation {
 
 /// Fills in the checksum over `batch` (header and operations, header.bytes long).
 void seal_batch(std::span<std::byte> batch, std::uint64_t seed);
-/// The header when its fields are possible at this place; says nothing about the checksum.
+/// The header when its fields are possible at this place. The checksum is not checked.
 std::optional<BatchHeader> parse_batch_header(std::span<const std::byte> block, std::uint64_t offset);
 bool batch_verifies(std::span<const std::byte> batch, std::uint64_t seed);
 
-/// Reads the operations of a batch one after the other. Bytes that pass the checksum can still be hostile.
+/// Reads the operations of a batch one after the other. A forged batch can pass the checksum, so the reader checks
+/// every length and every page number (I10).
 class OperationReader {
  public:
   /// `batch` is header.bytes long.
   explicit OperationReader(std::span<const std::byte> batch);
-  /// The next operation; nothing at the end or when the bytes make no sense (then `is_damaged()`).
+  /// The next operation. Nothing at the end, and nothing when the bytes are impossible: then `is_damaged()` is true.
   std::optional<Operation> next();
   bool is_damaged() const { return damaged_; }
 

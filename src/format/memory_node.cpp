@@ -1,4 +1,4 @@
-// The parts of MemoryNode that need code: creation, comparison, names, and the rules every stored node keeps.
+// MemoryNode: creation, comparison, the names of its types, and the rules that every stored memory keeps.
 #include <mentedb/memory_node.hpp>
 
 #include <algorithm>

@@ -28,7 +28,7 @@ constexpr std::uint16_t kHasValidUntil = 1U << 3;
 constexpr std::uint16_t kHasContext = 1U << 4;
 constexpr std::uint16_t kKnownFlags = kHasUser | kHasSpace | kHasValidFrom | kHasValidUntil | kHasContext;
 
-/// The first 80 bytes. Floats are kept as their bits.
+/// The first 80 bytes of a record. Floats are kept as their bits.
 struct FixedPart {
   std::uint8_t version;
   std::uint8_t memory_type;
@@ -117,7 +117,7 @@ class Writer {
   std::span<std::byte> out_;
 };
 
-/// Takes bytes from the front. Who gets false asks no more; `error` says why.
+/// Takes bytes from the front of a record. After the first false the caller stops, and `error` says why.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> in) : in_(in), total_(in.size()) {}
@@ -224,7 +224,7 @@ bool read_embedding(Reader& reader, std::size_t dimensions, std::vector<float>& 
   if (!reader.view(raw, dimensions * sizeof(float), "embedding")) return false;
   embedding.resize(dimensions);
   if (dimensions > 0) std::memcpy(embedding.data(), raw.data(), raw.size());
-  std::uint32_t odd = 0;  // without an early exit the loop is done several floats at a time
+  std::uint32_t odd = 0;  // the loop has no early exit, so that the compiler handles several floats at a time
   for (float f : embedding) {
     odd |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(f) & 0x7F800000U) == 0x7F800000U);
   }
@@ -263,7 +263,7 @@ bool read_attribute_value(Reader& reader, AttributeValue& value) {
 }
 
 bool read_tags(Reader& reader, std::size_t count, std::vector<std::string>& tags) {
-  // A tag takes at least one byte; checked first so that a lying count reserves nothing.
+  // A tag takes at least one byte. So a count above the bytes left is false, and no memory is reserved for it.
   if (count > reader.left()) return reader.fail("tag_count", "does not fit in the record");
   tags.resize(count);
   return std::ranges::all_of(tags, [&](std::string& tag) { return reader.sized_text(tag, "tag"); });

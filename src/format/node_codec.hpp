@@ -1,4 +1,4 @@
-// The binary form of a memory: the payload of a memory's run of pages, and of its log entry.
+// The binary form of a memory: the payload of a memory's run, and of the operation in the log that writes the run.
 //
 // All integers little endian, floats IEEE 754. Offsets from the start of the payload:
 //
@@ -38,11 +38,12 @@
 //        4  bytes: length (varint), any bytes
 //
 // A varint is LEB128: seven bits a byte, lowest first, the high bit set on all but the last byte, as few bytes as the
-// number needs, at most four. Every memory has exactly one encoding, so equal memories are equal bytes. Whatever
-// breaks a rule above is refused, as are floats that are not finite, text that is not UTF-8, bytes left over, and a
-// total above 24 MiB. A field that a later version adds takes a new version number or a flag: both are refused here.
+// number needs, at most four. Every memory has exactly one encoding, so equal memories are equal bytes. A
+// record that breaks a rule above is refused. So are floats that are not finite, text that is not UTF-8, bytes behind
+// the last field, and a total above 24 MiB. A field that a later version adds takes a new version number or a flag:
+// this code refuses both.
 //
-// The id lies at a fixed place so that a scan can read it without the rest.
+// The id lies at a fixed place, so a lookup compares it without decoding the rest.
 #pragma once
 
 #include <cstddef>
@@ -62,11 +63,12 @@ std::size_t encoded_size_bytes(const MemoryNode& node);
 /// `validate`. Allocates nothing.
 void encode_node(const MemoryNode& node, std::span<std::byte> out);
 
-/// Reads a node back. Allocates at most a small multiple of the input, whatever it holds.
+/// Reads a node back. For any input it allocates at most a small multiple of the size of the input.
 /// @errors `corruption`: names the rule that is broken and where; `incompatible`: a newer version
 Result<MemoryNode> decode_node(std::span<const std::byte> in);
 
-/// The id alone; checks the version and that the fixed part is there, nothing else.
+/// The id alone. Checks that the fixed part is complete, that the version is known and that the id is not nil; no other
+/// field is checked.
 /// @errors as `decode_node`
 Result<MemoryId> decode_node_id(std::span<const std::byte> in);
 

@@ -25,7 +25,7 @@ std::uint32_t check_of(const RawEntry& raw, std::uint64_t page, std::uint64_t se
   return static_cast<std::uint32_t>(base::checksum(covered, seed + page));
 }
 
-// One pass over header and payload, wherever the payload is.
+// Header and payload need not be adjacent: the checksum of the header seeds that of the payload.
 std::uint64_t run_checksum(const RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed) {
   const std::uint64_t of_header = base::checksum(base::bytes_of(header, sizeof(header.checksum)), seed);
   return base::checksum(payload, of_header);

@@ -1,5 +1,6 @@
-// Runs and directory entries (docs/format.md "Runs", "Directory"). Every structure carries a checksum that is seeded
-// per store and covers its own address, so torn, stale, misplaced and foreign bytes never verify.
+// Runs and directory entries (docs/format.md "Runs", "Directory"). A run and an entry each carry a
+// checksum. The store's seed and the page's own number go into it, so torn or misplaced bytes and bytes of another
+// store do not verify. Stale bytes show themselves by their LSN.
 #pragma once
 
 #include <cstddef>
@@ -16,10 +17,10 @@ namespace mentedb::format {
 
 enum class RunType : std::uint8_t { free = 1, memory = 2, raw = 3 };
 
-/// At the start of a run's first page; the payload follows, then zeros to the end of the run.
+/// At the start of a run's first page. The payload follows, then zeros to the end of the run.
 struct RunHeader {
   std::uint64_t checksum;  ///< of the rest of the header and the payload
-  std::uint64_t page;      ///< own address
+  std::uint64_t page;      ///< own number: a run at another place does not verify
   std::uint64_t lsn;       ///< of the operation that wrote this image
   std::uint32_t payload_bytes;
   std::uint32_t run_pages;
@@ -34,15 +35,15 @@ constexpr std::uint64_t pages_for_payload(std::uint64_t payload_bytes, std::uint
 
 /// Fills in the checksum. `payload` is header.payload_bytes long.
 void seal_run_header(RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed);
-/// The header when its fields are possible for a run that starts at `page`; says nothing about the checksum.
+/// The header when its fields are possible for a run that starts at `page`. The checksum is not checked.
 std::optional<RunHeader> parse_run_header(std::span<const std::byte> bytes, std::uint64_t page,
                                           std::uint32_t page_bytes);
 bool run_verifies(const RunHeader& header, std::span<const std::byte> payload, std::uint64_t seed);
 
 enum class EntryType : std::uint8_t {
-  free = 1,            ///< no memory starts here; nothing to remember
-  deleted = 2,         ///< free; a memory was deleted here (id and LSN of the deletion)
-  moved = 3,           ///< free; a memory lived here before an update moved it
+  free = 1,            ///< no run; nothing to remember
+  deleted = 2,         ///< free; a memory was deleted here: its id, and the LSN of the deletion
+  moved = 3,           ///< free; an update moved a memory from here to other pages: its id, and the LSN of the move
   memory_stored = 4,   ///< head of a memory's run, first version
   memory_updated = 5,  ///< head of a memory's run, later version
   raw = 6,             ///< head of a raw run
@@ -57,7 +58,7 @@ constexpr bool is_head(EntryType type) { return is_memory(type) || type == Entry
 
 /// One page's entry in the directory, decoded.
 struct Entry {
-  UuidBytes id{};               ///< of the memory; nil for raw, interior and free
+  UuidBytes id{};               ///< of the memory, also of one deleted or moved; nil for raw, interior and free
   std::uint64_t lsn = 0;        ///< of the operation that wrote the entry; 0: never used
   std::uint32_t run_pages = 0;  ///< head: length; interior: distance to the head; free: 0
   EntryType type = EntryType::free;
@@ -68,7 +69,8 @@ void encode_entry(const Entry& entry, std::uint64_t page, std::uint64_t seed, st
 /// Nothing when the entry does not verify.
 std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page,
                                   std::uint64_t seed);
-/// The LSN alone, unverified. It is a word that is copied as a whole, also out of an entry that is half written.
+/// The LSN alone, unverified. The LSN is an aligned word, and the kernel copies an aligned word as a whole, also from
+/// an entry that another process is writing.
 std::uint64_t raw_entry_lsn(std::span<const std::byte, kEntryBytes> bytes);
 
 }  // namespace mentedb::format

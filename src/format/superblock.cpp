@@ -10,7 +10,7 @@
 namespace mentedb::format {
 namespace {
 
-constexpr std::uint64_t kSuperblockSeed = 0x6D65'6E74'6501;  // the store's own seed is inside
+constexpr std::uint64_t kSuperblockSeed = 0x6D65'6E74'6501;  // fixed: the store's seed is a field of the superblock
 
 std::uint64_t checksum_of(const Superblock& superblock) {
   return base::checksum(base::bytes_of(superblock, sizeof(superblock.checksum)), kSuperblockSeed);
@@ -47,7 +47,8 @@ Result<Superblock> decode_superblock(std::span<const std::byte> block, const std
     return base::failf(ErrorCode::corruption,
                        "the superblock of {} is damaged; restore a backup, or run mentedb salvage", path);
   };
-  // Only with what we write there would the checksum hold: then it is our file, and the field is damaged.
+  // Compare the checksum as if the file held our magic and our version. If it matches, the file is ours and one of
+  // these two fields is damaged.
   Superblock ours = superblock;
   ours.magic = kPagesMagic;
   ours.version = kFormatVersion;

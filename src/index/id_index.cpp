@@ -21,7 +21,7 @@ constexpr bool has_room(std::uint64_t used, std::uint64_t more, std::uint64_t bu
   return (used + more) * 4 <= buckets * 3;
 }
 
-// What redo may use up without a reservation; beyond that it rebuilds.
+// Redo has no reservation. It may fill the table up to this bound, and beyond it the index is rebuilt.
 constexpr bool has_slack(std::uint64_t used, std::uint64_t buckets) { return used * 8 < buckets * 7; }
 
 }  // namespace
@@ -73,7 +73,7 @@ Result<Table*> IdIndex::find_current() const {
   auto table = map_table(number);
   for (std::uint64_t moved = state_.index_number(); !table && moved != number && moved != 0;
        moved = state_.index_number()) {
-    number = moved;  // replaced and removed while it was being opened
+    number = moved;  // the index was rebuilt while this call opened the older file
     table = map_table(number);
   }
   if (!table) return std::unexpected(table.error());
@@ -88,17 +88,17 @@ Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memo
   return rebuild(page_count, memory_count);
 }
 
-// One pass over the directory: the newest live entry of an id wins. Also brings the region LSNs up to date, which are
-// in doubt whenever the index is.
+// One pass over the directory: the newest live entry of an id wins. The pass also raises the region LSNs: the crash
+// that left no table that fits may have left old region LSNs, too.
 Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t bucket_count, std::uint64_t page_count,
                                                   std::uint64_t& used) {
   std::vector<std::uint64_t> buckets(bucket_count, format::kEmptyBucket);
   const std::uint64_t mask = bucket_count - 1;
   for (pages::DirectoryCursor cursor(pool_, page_count); cursor.next();) {
     const std::uint64_t page = cursor.page();
-    // An entry that the disk cannot read ends the build: a table without its id would be a silent gap.
+    // An entry that the disk cannot read ends the build: a table without the entry's id would be a silent gap.
     MENTEDB_TRY_ASSIGN(const auto entry, cursor.entry());
-    if (!entry) continue;  // damaged and not in the log: verify names it, scans answer `corruption`
+    if (!entry) continue;  // a damaged entry that the log does not have: verify names it, and scans answer `corruption`
     if (writable_) state_.raise_region_lsn(Geometry::region_of(page), entry->lsn);
     if (!format::is_memory(entry->type)) continue;
     const format::IdHash hashed = hash(MemoryId{entry->id});
@@ -150,7 +150,7 @@ Result<void> IdIndex::remove_foreign_tables() {
   }
   if (!removed) return {};
   MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
-  MENTEDB_TRY(directory_.sync());  // only after a sync is the space free
+  MENTEDB_TRY(directory_.sync());  // the space is free only after a sync
   return pending.succeeded();
 }
 
@@ -159,9 +159,9 @@ Result<std::unique_ptr<Table>> IdIndex::write_table(std::uint64_t number, std::s
   const std::string name = format::index_file_name(number);
   {
     MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::create, false));
-    // Written, not only reserved: a store through the mapping must never find the disk full.
+    // Write the space and do not only reserve it: a store through the mapping must never find the disk full.
     MENTEDB_TRY(file->write_at(format::kIndexBucketsOffset, std::as_bytes(buckets)));
-    // A header on the disk says that the buckets are there.
+    // A header on the disk promises that the buckets are there, so the buckets are synced first.
     MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
     MENTEDB_TRY(file->sync());
     MENTEDB_TRY(pending.succeeded());
@@ -180,7 +180,8 @@ Result<std::unique_ptr<Table>> IdIndex::write_table(std::uint64_t number, std::s
                                 block);
     MENTEDB_TRY(file->write_at(0, block));
   }
-  // A machine without a boot id cannot tell old tables from new ones: this one is used, the next opener builds anew.
+  // A machine without a boot id cannot tell old tables from new ones. So this engine uses its own table, and the next
+  // `open` rebuilds the index.
   MENTEDB_TRY_ASSIGN(auto file, directory_.open(name, vfs::OpenMode::read_write, false));
   const std::uint64_t size = format::kIndexBucketsOffset + 8 * buckets.size();
   MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, size, true));
@@ -213,7 +214,7 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
   }
   adopt(std::move(*table));
   state_.publish_index_number(number);
-  if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // may be gone already
+  if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // it may be gone already
   return {};
 }
 

@@ -1,6 +1,6 @@
 // MemoryId -> page, shared by all processes through ids-N.idx. A bucket is a single word that only the lock holder
 // stores to, and that readers load without a lock. An id never changes its bucket, and a deletion leaves a tombstone,
-// so a probe never misses an id that was there all the time. Tombstones vanish when the index is rebuilt into file N+1.
+// so a probe never misses an id that stays in the table. Tombstones vanish when the index is rebuilt into file N+1.
 //
 // R8 is the reader's side: load the bucket, copy the page, validate the copy, load the bucket again, and believe the
 // copy only when bucket and N are unchanged. `Probe` (index/table.hpp) leads through that.
@@ -25,7 +25,7 @@
 
 namespace mentedb::index {
 
-/// What an index file has to agree with.
+/// The identity of the store and of this boot. The header of an index file has to agree with it.
 struct Identity {
   UuidBytes store_id{};
   UuidBytes incarnation{};
@@ -36,22 +36,21 @@ struct Identity {
 /// Const methods are for readers, on any thread, without the lock. The others are for the lock holder.
 class IdIndex {
  public:
-  /// References outlive the index. `writable` false: a table that does not fit is rebuilt in private memory.
+  /// References outlive the index. `writable` false: when no table fits, the index is rebuilt in private memory.
   IdIndex(vfs::Directory& directory, shared::SharedState& state, const pages::BufferPool& pool,
           const Identity& identity, bool writable);
 
   // ---- for readers
 
-  /// The current table; it stays valid as long as the index.
-  /// @errors `io_error`; `not_found` when no table fits the store: then only a lock holder can help
+  /// The current table. It stays valid as long as the index.
+  /// @errors `io_error`; `not_found` when no table fits the store: then a lock holder has to rebuild the index
   Result<const Table*> current() const;
   /// False when another process has moved on to another table.
   bool is_current(const Table& table) const { return state_.index_number() == table.number(); }
   format::IdHash hash(const MemoryId& id) const { return format::hash_id(id.bytes, pool_.seed()); }
-  /// Whether the id's bucket points to this page. True without a table that fits: the next one is made of the
-  /// directory.
+  /// Whether the id's bucket points to this page. True when no table fits: the next table is made from the directory.
   bool leads_to(const MemoryId& id, std::uint64_t page) const;
-  /// 0 without a table that fits.
+  /// 0 when no table fits.
   std::uint64_t bucket_count() const;
   std::uint64_t used() const;
 
@@ -70,8 +69,8 @@ class IdIndex {
   /// Makes the ids' buckets ready to be stored to. Called before the log append, so that publishing does not fail.
   /// @errors as vfs::Mapping::make_writable
   Result<void> make_writable(std::span<const MemoryId> ids);
-  /// Brings the number of used buckets up to what is there. A page cache that was lost within one boot may leave an
-  /// older number, and the table could fill up unnoticed.
+  /// Raises the number of used buckets to the counted number. A page cache that was lost within one boot may leave an
+  /// older number, and then the table could fill up unnoticed.
   Result<void> recount();
   /// Points the id to the page: replaces its bucket or takes a free one. True when something changed.
   /// @errors `capacity_exceeded` without a reservation: rebuild
@@ -98,7 +97,7 @@ class IdIndex {
   Identity identity_;
   bool writable_;
   mutable base::Mutex mutex_;
-  /// All that were ever current: a reader may still be in an old one.
+  /// Every table that was ever current: a reader may still probe an old one.
   mutable std::vector<std::unique_ptr<Table>> tables_ MENTEDB_GUARDED_BY(mutex_);
   mutable std::atomic<Table*> current_{nullptr};
 };

@@ -13,18 +13,18 @@
 
 namespace mentedb::index {
 
-/// A reader has a const table. Only the lock holder has one that it can store to.
+/// A reader has a const table. Only the lock holder has one that takes stores.
 class Table {
  public:
-  /// Of a file that was mapped. `number`: the N of its name.
+  /// A table in a mapped file. `number`: the N of the file's name.
   Table(std::uint64_t number, std::uint64_t bucket_count, std::unique_ptr<vfs::File> file,
         std::unique_ptr<vfs::Mapping> mapping)
       : number_(number), mask_(bucket_count - 1), file_(std::move(file)), mapping_(std::move(mapping)) {}
-  /// In private memory, in the place of the file of this number.
+  /// A table in private memory. It takes the place of the file with this number.
   Table(std::uint64_t number, std::vector<std::uint64_t> buckets)
       : number_(number), mask_(buckets.size() - 1), memory_(std::move(buckets)) {}
 
-  /// The table counts as long as the shared state names this number.
+  /// The table is current as long as the shared state names this number.
   std::uint64_t number() const { return number_; }
   std::uint64_t bucket_count() const { return mask_ + 1; }
   std::uint64_t load(std::uint64_t position) const {
@@ -40,8 +40,8 @@ class Table {
   /// @errors as vfs::Mapping::make_writable
   Result<void> store(std::uint64_t position, std::uint64_t bucket);
   Result<void> set_used(std::uint64_t used);
-  /// Makes the buckets from `position` to the next empty one ready to be stored to: `set` and `erase` of an id store to
-  /// no other.
+  /// Makes the buckets from `position` to the next empty one ready for stores. `set` and `erase` of an id store to no
+  /// other bucket.
   Result<void> make_writable(std::uint64_t position);
   /// The file, to be synced. Nothing for a table in private memory.
   vfs::File* file() { return file_.get(); }

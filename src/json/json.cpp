@@ -1,8 +1,8 @@
-// Reading and writing the JSON form of a memory.
+// Reads and writes the JSON form of a memory.
 //
-// Reading is event driven: nothing is built but the node itself, so a hostile line costs no more memory than a
-// small multiple of its length, and the text of every number is at hand (a float read through a double could be
-// rounded twice).
+// The parser calls the reader for each token, and the reader builds the node and no tree. So a hostile line costs at
+// most a small multiple of its length in memory. The reader also sees the text of each number: a float that is read
+// through a double could be rounded twice.
 #include <mentedb/json.hpp>
 
 #include <charconv>
@@ -27,7 +27,7 @@ using nlohmann::json;
 void append_string(std::string& out, std::string_view text) {
   constexpr char kDigits[] = "0123456789abcdef";
   out += '"';
-  std::size_t done = 0;  // everything before it is written
+  std::size_t done = 0;  // the bytes before this one are in `out`
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c != '"' && c != '\\') continue;
@@ -66,10 +66,10 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-/// The shortest text that reads back to the same value; always recognisable as a float, as serde_json writes it.
+/// The shortest text that reads back to the same value. It always has a point or an exponent, as serde_json writes it.
 template <class Float>
 void append_float(std::string& out, Float number) {
-  if (!std::isfinite(number)) {  // only in a node that no store accepts
+  if (!std::isfinite(number)) {  // only in a node that `validate` refuses
     out += "null";
     return;
   }
@@ -145,7 +145,7 @@ Name name_of(std::string_view text) {
 
 constexpr std::uint32_t bit(Name name) { return 1U << static_cast<unsigned>(name); }
 
-/// A number with the text it was written as (empty when it is an integer that fits the 64 bits).
+/// A number and its text. The text is empty for an integer of at most 64 bits.
 struct Number {
   enum Kind { negative, unsigned_integer, fraction };
   Kind kind = fraction;
@@ -155,7 +155,7 @@ struct Number {
   std::string_view text;
 };
 
-/// nlohmann's events in, one MemoryNode out. Every handler returns false after `fail`, which ends the parse.
+/// Makes one MemoryNode from nlohmann's events. A handler that fails returns false, and that ends the parse.
 class NodeReader {
  public:
   NodeReader(MemoryNode& node, std::vector<std::string>* unknown_fields)
@@ -177,7 +177,7 @@ class NodeReader {
   // nlohmann's SAX interface
   bool null() {
     if (place_ == Place::skip) return true;
-    // null means absent, also for a field that is required: `finish` reports it
+    // null means that the field is absent. `finish` reports an absent field that is required.
     if (place_ == Place::field) return done_with_field(false);
     return wrong_type("null");
   }
@@ -208,7 +208,7 @@ class NodeReader {
     return on_number(number);
   }
   bool string(std::string& value);
-  bool binary(json::binary_t& /*unused*/) { return wrong_type("binary data"); }  // JSON text has none
+  bool binary(json::binary_t& /*unused*/) { return wrong_type("binary data"); }  // JSON text has no binary data
   bool start_object(std::size_t /*unused*/);
   bool key(std::string& name);
   bool end_object();
@@ -254,7 +254,7 @@ class NodeReader {
     return done_with_field(true);
   }
 
-  /// For messages: the field and where in it.
+  /// The field and the place in it, for error messages.
   [[nodiscard]] std::string path() const;
   [[nodiscard]] std::string expected() const;
   bool fail_plain(std::string message, ErrorCode code = ErrorCode::invalid_argument) {
@@ -274,8 +274,8 @@ class NodeReader {
   std::optional<Error> error_;
   Place place_ = Place::start;
   Name field_ = Name::unknown;
-  std::uint32_t seen_ = 0;       // fields with a value
-  std::uint32_t mentioned_ = 0;  // fields named, null included
+  std::uint32_t seen_ = 0;       // the fields that have a value
+  std::uint32_t mentioned_ = 0;  // the fields that the text names, also those that are null
   std::string attribute_;
   Kind kind_ = Kind::string;
   Bytes bytes_;
@@ -366,7 +366,7 @@ bool NodeReader::set_float(const Number& number, float& to) {
   } else {
     const char* end = number.text.data() + number.text.size();
     const auto [stop, status] = std::from_chars(number.text.data(), end, value);
-    // Out of range is an overflow, or so small that it rounds to zero or a denormal: the double tells.
+    // from_chars refuses an overflow, and a number that rounds to zero or to a denormal. The double tells which it is.
     if (status != std::errc() || stop != end) value = static_cast<float>(number.value);
   }
   if (!std::isfinite(value)) return fail("the number is out of the range of a 32-bit float");
@@ -498,7 +498,7 @@ bool NodeReader::start_object(std::size_t /*unused*/) {
 }
 
 bool NodeReader::key(std::string& name) {
-  // The value of the unknown field before this one was a plain one: no bracket has closed it.
+  // The unknown field before this one had a value without brackets, so no bracket ended it.
   if (place_ == Place::skip && skip_depth_ == 0) place_ = Place::node;
   switch (place_) {
     case Place::skip:
@@ -539,7 +539,7 @@ bool NodeReader::key(std::string& name) {
                                 base::quoted(name)));
       return true;
     default:
-      return fail("one attribute has one value");  // attribute_end
+      return fail("the attribute has more than one value");  // attribute_end
   }
 }
 
@@ -593,7 +593,7 @@ bool NodeReader::end_array() {
 
 bool NodeReader::parse_error(std::size_t position, const std::string& last_token, const json::exception& exception) {
   std::string_view why = exception.what();
-  // "[json.exception.parse_error.101] parse error at line 1, column 5: ..." - the reason alone
+  // Keep the reason alone of "[json.exception.parse_error.101] parse error at line 1, column 5: ...".
   if (const auto bracket = why.find("] "); bracket != std::string_view::npos) why.remove_prefix(bracket + 2);
   if (why.starts_with("parse error")) {
     if (const auto colon = why.find(": "); colon != std::string_view::npos) why.remove_prefix(colon + 2);

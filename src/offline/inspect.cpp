@@ -1,4 +1,4 @@
-// page N and log: on-disk structures in words.
+// Inspection: one page, or the whole log, as text. The commands `page` and `log` print it.
 
 #include <mentedb/inspect.hpp>
 

@@ -1,4 +1,4 @@
-// Inspection on any seam; see mentedb/inspect.hpp for the promise.
+// Inspection on any Vfs. mentedb/inspect.hpp documents the calls.
 #pragma once
 
 #include <filesystem>

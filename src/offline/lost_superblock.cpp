@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kPagesTried = 1'024;
 
-// Group 0's directory begins at the same place whatever the page size.
+// The directory of region 0 begins at the same place for every page size.
 bool entries_verify(const RawStore& store) {
   for (std::uint64_t page = 1; page <= kPagesTried; ++page) {
     if (store.read_entry(page)) return true;
@@ -21,8 +21,8 @@ bool entries_verify(const RawStore& store) {
   return false;
 }
 
-// A run names its own page, and the memory in it fills just the pages that the header says: with another page size
-// that holds for page 1 at most.
+// A run names its own page, and its memory needs exactly the pages that its header names. With a wrong page size both
+// hold for page 1 at most.
 std::uint64_t memories_found(const RawStore& store) {
   std::uint64_t found = 0;
   base::AlignedBuffer buffer;
@@ -57,8 +57,8 @@ std::string assume_lost_superblock(RawStore& store) {
   store.assume(guess, seed_known);
   return fmt::format("the superblock is damaged; the pages look like pages of {} bytes, and {}", guess.page_bytes,
                      seed_known ? "their checksums were checked"
-                                : "what their checksums are seeded with is lost: whatever decodes was taken, and bytes "
-                                  "that changed inside a memory were not noticed");
+                                : "the seed of their checksums is lost, so every memory that decodes was taken, and "
+                                  "changed bytes inside a memory were not noticed");
 }
 
 }  // namespace mentedb::offline

@@ -1,4 +1,4 @@
-// A stand-in for a damaged superblock, made from the rest of the files. Only salvage uses it.
+// A replacement for a damaged superblock, made from the rest of pages.db. Only salvage uses it.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@ namespace mentedb::offline {
 
 class RawStore;
 
-/// Makes the store's pages readable without its superblock: the page size is the one with which most pages make sense,
-/// the seed of the checksums is what stands in the damaged block when directory entries verify with it. Returns a
-/// sentence that says what was found. Needs pages.db.
+/// Makes the store's pages readable without a valid superblock. The page size is the one with which most memories
+/// decode. The seed of the damaged block is used when a directory entry verifies with it. Else no checksum is compared.
+/// Returns a sentence for the report that tells both. Needs pages.db.
 std::string assume_lost_superblock(RawStore& store);
 
 }  // namespace mentedb::offline

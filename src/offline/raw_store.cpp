@@ -47,7 +47,7 @@ Result<std::unique_ptr<RawStore>> RawStore::open_damaged(vfs::Vfs& vfs, const st
 Result<void> RawStore::open_superblock() {
   std::optional<format::LogHeader> newest;
   if (has_log()) {
-    // A log that cannot be read is found again, and named, when it is needed.
+    // The reader of the log reports a log that cannot be read, so this function does not.
     if (const auto headers = log_->read_headers(); headers && headers->newest() != nullptr) newest = *headers->newest();
   }
   std::array<std::byte, base::kBlockBytes> block{};
@@ -65,11 +65,11 @@ Result<void> RawStore::open_superblock() {
   }
   has_superblock_ = true;
   assume(*superblock, true);
-  if (auto words = refresh(); !words) {
+  if (auto refreshed = refresh(); !refreshed) {
     damage_.push_back({.file = std::string(store::kPagesName),
                        .offset = format::kSharedStateOffset,
                        .page = PageId{0},
-                       .message = words.error().message});
+                       .message = refreshed.error().message});
   }
   return {};
 }
@@ -84,7 +84,7 @@ void RawStore::assume(const format::Superblock& superblock, bool seed_known) {
 
 void RawStore::allow_reads() {
   constexpr std::uint64_t kReadsPerRun = 8;                        // a salvage reads a run three times
-  constexpr std::uint64_t kGrowthBytes = std::uint64_t{64} << 20;  // what writers may add meanwhile
+  constexpr std::uint64_t kGrowthBytes = std::uint64_t{64} << 20;  // writers may add this much meanwhile
   run_bytes_left_ = kReadsPerRun * (pages_file_->size_bytes().value_or(0) + kGrowthBytes);
 }
 
@@ -93,7 +93,7 @@ Result<void> RawStore::refresh() {
   entry_block_ = 0;
   if (!has_pages()) return {};
   allow_reads();
-  // A copy of the block behind a mapping's interface would be one more mechanism: map it, read-only.
+  // A read-only mapping lets SharedState itself read the block.
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
   if (size < format::kFirstRegionOffset) return {};
   MENTEDB_TRY_ASSIGN(auto mapping, pages_file_->map(format::kSharedStateOffset, base::kBlockBytes, false));
@@ -114,7 +114,7 @@ std::uint64_t RawStore::last_page() const {
   const auto size = pages_file_->size_bytes();
   if (!size) return 0;
   std::uint64_t last = geometry_.pages_in(*size);
-  if (last < format::kMaxPageCount && geometry_.page_offset(last + 1) < *size) ++last;  // cut off within the page
+  if (last < format::kMaxPageCount && geometry_.page_offset(last + 1) < *size) ++last;  // a part of this page
   return last;
 }
 
@@ -168,8 +168,7 @@ std::optional<pages::RunCopy> RawStore::read_run(std::uint64_t page, base::Align
 bool RawStore::slack_is_zero(const format::RunHeader& header) const {
   const std::uint64_t begin = geometry_.page_offset(header.page);
   const std::uint64_t end = begin + std::uint64_t{header.run_pages} * geometry_.page_bytes();
-  std::array<std::byte, base::kBlockBytes>
-      block{};  // the length is what the header claims: nothing is allocated for it
+  std::array<std::byte, base::kBlockBytes> block{};  // a fixed buffer: the header may claim any length
   for (std::uint64_t at = begin + sizeof(header) + header.payload_bytes; at < end; at += block.size()) {
     const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), end - at));
     if (!read(*pages_file_, at, part)) return false;

@@ -1,6 +1,6 @@
-// salvage: everything readable of a damaged store into a new one, and a list of what is lost. Where the directory or
-// the log cannot say what is live, pages and log entries speak for themselves; then a deleted memory may come back, and
-// the report says so.
+// salvage copies every readable memory of a damaged store into a new store, in its newest readable version, and lists
+// each loss. Where a directory entry or a batch is damaged, the page alone or the older operations decide whether a
+// memory is live. Then a deleted memory may come back, and the report names it.
 
 #include <algorithm>
 #include <unordered_map>
@@ -40,7 +40,7 @@ class Salvager {
   SalvageReport report() { return std::move(report_); }
 
  private:
-  // The newest that is known of a memory.
+  // The newest known version of a memory, or its deletion.
   struct Version {
     std::uint64_t lsn = 0;
     std::uint64_t page = 0;        ///< 0: from the log
@@ -51,7 +51,7 @@ class Salvager {
   void collect_log();
   void collect_batch(std::uint64_t offset, std::span<const std::byte> batch);
   void collect_pages();
-  // Returns the first page behind whatever begins there.
+  // Returns the first page behind the run at `page`, or the next page when no run begins there.
   std::uint64_t collect_page(std::uint64_t page, const std::optional<Entry>& entry);
   bool is_blank(std::uint64_t page);
   void compare_with_log_end();
@@ -84,15 +84,15 @@ class Salvager {
   RawStore& store_;
   SalvageReport report_;
   std::unordered_map<MemoryId, Version> newest_;
-  std::unordered_map<MemoryId, Version> damaged_;  ///< what a directory entry promises and its page does not hold
+  std::unordered_map<MemoryId, Version> damaged_;  ///< versions that a directory entry names and whose page is damaged
   std::vector<Problem> doubtful_;                  ///< places where a memory may have begun
   std::uint64_t memories_lost_ = 0;
   std::optional<wal::Tail> log_end_;  ///< where the chain of batches ends
   std::uint64_t log_seed_ = 0;
   std::unordered_set<std::uint64_t> later_lsns_;  ///< of operations behind log_end_ that left a trace
-  std::optional<std::uint64_t> memory_count_;     ///< what the store counted last
-  bool log_is_whole_ = false;     ///< nothing was committed behind log_end_, so that the count is the last one
-  bool pages_are_whole_ = false;  ///< whatever was written to pages.db can be read
+  std::optional<std::uint64_t> memory_count_;     ///< the last count of the store
+  bool log_is_whole_ = false;     ///< no operation was committed behind log_end_, so memory_count_ is the last count
+  bool pages_are_whole_ = false;  ///< every entry and every memory in pages.db can be read
   std::vector<std::pair<MemoryNode, Version>> batch_;
   base::AlignedBuffer buffer_;
 };
@@ -113,7 +113,7 @@ void Salvager::collect_log() {
   const format::LogHeader* newest = headers ? headers->newest() : nullptr;
   if (newest == nullptr) {
     report_.notes.emplace_back(
-        "wal.log has no valid header: what was committed after the last checkpoint and is not in its page is lost");
+        "wal.log has no valid header: operations after the last checkpoint that are not in their pages are lost");
     return;
   }
   const format::Superblock& superblock = store_.superblock();
@@ -137,9 +137,9 @@ void Salvager::collect_log() {
     report_.notes.emplace_back(
         "a header of wal.log is damaged: if it was the newest one, operations after the last checkpoint are known only "
         "from their pages");
-    return;  // what lies behind may be left over from long ago
+    return;  // batches behind the end may be old ones
   }
-  // Batches behind damage are as good as those before it: each verifies on its own.
+  // A batch behind damage is as good as one before it: each batch verifies on its own.
   for (wal::Tail at = end->tail;;) {
     const auto behind = store_.log().find_batch_behind(*newest, at);
     if (!behind || !*behind) break;
@@ -167,7 +167,7 @@ std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Ent
   const bool expected = entry && format::is_memory(entry->type);
   if (entry && entry->type == format::EntryType::deleted)
     offer(MemoryId{entry->id}, {.lsn = entry->lsn, .deleted = true});
-  // A page that something later was written to shows that the entry is old, and not that its memory is lost.
+  // A run with a higher LSN shows that the entry is stale. Then the memory of the entry is not lost.
   const bool entry_is_old = entry && run && run->header.lsn > entry->lsn;
   if (expected && !entry_is_old && (!found || found->bytes != entry->id || run->header.lsn < entry->lsn)) {
     Version& known = damaged_[MemoryId{entry->id}];
@@ -178,13 +178,13 @@ std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Ent
     offer(*found, {.lsn = run->header.lsn, .page = page});
     if (!(expected && found->bytes == entry->id && run->header.lsn == entry->lsn) && store_.seed_known()) {
       report_.notes.push_back(fmt::format(
-          "memory {} was found on page {} and its directory entry does not say so; it may have been deleted "
+          "memory {} was found on page {}, but its directory entry does not name it; the memory may have been deleted "
           "or replaced before",
           found->to_string(), page));
     }
   } else if (!entry && store_.seed_known() && !run && !is_blank(page)) {
     doubtful_.push_back(
-        in_pages(page, "neither the directory entry nor the page verify; a memory that began there is lost"));
+        in_pages(page, "neither the directory entry nor the page verifies; a memory that began there is lost"));
   }
   const bool raw = entry ? entry->type == format::EntryType::raw : run && run->header.type == format::RunType::raw;
   if (raw) report_.notes.push_back(fmt::format("page {} is a raw page; raw pages are not salvaged", page));
@@ -208,7 +208,7 @@ void Salvager::collect_pages() {
   }
 }
 
-// Operations that are known to have been committed behind the end of the chain: is there something of each?
+// Some operations may have been committed behind the end of the chain. Looks for a trace of each of them.
 void Salvager::compare_with_log_end() {
   if (!log_end_) return;
   std::uint64_t end = log_end_->next_lsn;
@@ -220,26 +220,27 @@ void Salvager::compare_with_log_end() {
   const auto all_pages_read = [&](const format::Counters& counters) {
     return pages_are_whole_ && store_.contains(std::max<std::uint64_t>(counters.page_count, 1));
   };
-  // Without a cached tail, pages that are all of an earlier time are the witness that the log ends where it seems to.
+  // Without a cached tail the pages decide: when all of them are readable and none has a later LSN, the log ends here.
   log_is_whole_ = cached_counts || (committed == 0 && all_pages_read(log_end_->counters));
   if (committed == 0) return;
-  const std::string place = fmt::format("the log cannot be read here, where operations up to LSN {} were", end - 1);
-  // The writer that published the cached tail had written all of its pages. What they do not show any more was
-  // replaced.
+  const std::string place = fmt::format("the log cannot be read here, and it had operations up to LSN {}", end - 1);
+  // The writer that published the cached tail had written all pages. An operation without a trace in them was replaced
+  // by a later one.
   const bool in_pages = cached_counts && all_pages_read(cached->counters);
   if (in_pages || later_lsns_.size() >= committed) {
     report_.notes.push_back(
-        fmt::format("wal.log, byte {}: {}; what they wrote was found elsewhere", log_end_->offset, place));
+        fmt::format("wal.log, byte {}: {}; their results were found elsewhere", log_end_->offset, place));
     return;
   }
-  report_.lost.push_back(in_log(log_end_->offset, fmt::format("{}; {} of {} left no trace: replaced later, or lost",
-                                                              place, committed - later_lsns_.size(), committed)));
+  report_.lost.push_back(
+      in_log(log_end_->offset, fmt::format("{}; {} of {} left no trace: they were replaced later, or they are lost",
+                                           place, committed - later_lsns_.size(), committed)));
 }
 
 Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
   if (version.page != 0) {
     const auto run = store_.read_run(version.page, buffer_);
-    if (!run) return base::failf(ErrorCode::corruption, "page {} changed while it was read", version.page);
+    if (!run) return base::failf(ErrorCode::corruption, "page {} changed between two reads", version.page);
     return format::decode_node(run->payload);
   }
   MENTEDB_TRY_ASSIGN(const auto batch, store_.log().read_batch(version.log_offset, log_seed_));
@@ -247,7 +248,7 @@ Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
   while (const auto operation = reader.next()) {
     if (operation->lsn == version.lsn) return format::decode_node(operation->payload);
   }
-  return base::failf(ErrorCode::corruption, "the log entry of memory {} changed while it was read", id.to_string());
+  return base::failf(ErrorCode::corruption, "the batch of memory {} changed between two reads", id.to_string());
 }
 
 Result<void> Salvager::flush(store::Store& destination) {
@@ -259,7 +260,7 @@ Result<void> Salvager::flush(store::Store& destination) {
     const auto encoded = store::encode(node);
     if (!encoded) {
       if (encoded.error().code != ErrorCode::invalid_argument) return std::unexpected(encoded.error());
-      lose(node.id, version, encoded.error().message);  // one that no writer would take costs none of the others
+      lose(node.id, version, encoded.error().message);  // one refused memory must not cost the others
       continue;
     }
     MENTEDB_TRY(batch.put(*encoded, store::Batch::Put::any));
@@ -271,7 +272,7 @@ Result<void> Salvager::flush(store::Store& destination) {
   return {};
 }
 
-// What a directory entry promised: is there anything newer, or at least something older?
+// For each version that a directory entry names and whose page is damaged: is a newer version saved, or an older one?
 void Salvager::report_damaged() {
   for (const auto& [id, version] : damaged_) {
     const auto known = newest_.find(id);
@@ -285,17 +286,18 @@ void Salvager::report_damaged() {
   }
 }
 
-// The store counted its memories: so many are here, so many are named. Are there more?
+// The store counted its memories. Compares that count with the memories that were saved and those that are reported
+// lost.
 void Salvager::report_missing() {
   const std::uint64_t accounted = report_.memories_saved + memories_lost_;
   const bool is_last_count = memory_count_ && (log_is_whole_ || !log_end_);
   if (!is_last_count)
-    report_.notes.emplace_back("how many memories the store had is not known, so there may have been more");
+    report_.notes.emplace_back("the store's last count of its memories is not known, so there may have been more");
   if (is_last_count && accounted >= *memory_count_) {
     if (!doubtful_.empty()) {
       report_.notes.push_back(fmt::format(
-          "{} pages and their directory entries do not verify, from page {} on; by the store's own count no "
-          "memory was there",
+          "{} pages and their directory entries do not verify, the first is page {}; by the store's own count "
+          "they held no memory",
           doubtful_.size(), doubtful_.front().page.value));
     }
     return;
@@ -312,7 +314,7 @@ void Salvager::report_missing() {
 Result<void> Salvager::write(const std::filesystem::path& destination, std::chrono::milliseconds lock_timeout) {
   constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
   Options options;
-  options.page_size_bytes = store_.superblock().page_bytes;  // 0, which is the default, when there is none
+  options.page_size_bytes = store_.superblock().page_bytes;  // 0, the default, when there is no superblock
   options.lock_timeout = lock_timeout;
   MENTEDB_TRY_ASSIGN(const auto saved, store::Store::open(vfs_, destination, options));
   std::size_t batch_bytes = 0;
@@ -342,13 +344,13 @@ Result<SalvageReport> offline::salvage_directory(vfs::Vfs& vfs, const std::files
                                                  const std::filesystem::path& destination,
                                                  std::chrono::milliseconds lock_timeout) {
   MENTEDB_TRY_ASSIGN(const auto raw, RawStore::open_damaged(vfs, source));
-  // No process changes the source meanwhile. Without a log none can.
+  // The lock keeps writers out of the source. A source without a log has no writers.
   std::optional<store::StoreLock> lock;
   store::StoreLock::Hold hold;
   if (raw->has_log()) {
     lock.emplace(vfs, raw->log_file());
     MENTEDB_TRY_ASSIGN(hold, lock->acquire(lock_timeout));
-    MENTEDB_TRY(raw->refresh());  // a writer may have finished meanwhile
+    MENTEDB_TRY(raw->refresh());  // a writer may have committed before this process got the lock
   }
   Salvager salvager(vfs, *raw);
   salvager.collect();

@@ -1,4 +1,4 @@
-// Salvage on any seam; see mentedb/inspect.hpp for the promise.
+// Salvage on any Vfs. mentedb/inspect.hpp documents the call.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// verify: every structure on disk, one after the other (I12). What looks wrong on a live store is looked at again
-// under the lock before it is reported.
+// verify checks every structure on disk, one after the other (I12). On a live store a writer may be at work, so verify
+// checks again under the lock before it reports a problem.
 
 #include <algorithm>
 #include <array>
@@ -48,9 +48,9 @@ class Verifier {
   void check_counters(std::uint64_t used_pages, std::uint64_t highest_used);
   void check_state();
   void check_names();
-  // A page without a readable entry: what does it say itself? Returns the length of its run.
+  // A page whose entry does not verify: reads the run that the page itself names. Returns the length of the run.
   std::uint64_t check_unlisted(std::uint64_t page);
-  // One run and its entries; returns its length in pages.
+  // One run and its entries. Returns the length of the run in pages.
   std::uint64_t check_run(std::uint64_t page, const Entry& entry);
   void check_memory(std::uint64_t page, const Entry& entry, const pages::RunCopy& run);
   void check_slack(std::uint64_t page, const format::RunHeader& header);
@@ -61,7 +61,7 @@ class Verifier {
     report_.problems.push_back(
         {.file = name_of(file), .offset = offset, .page = PageId{page}, .message = std::move(message)});
   }
-  // Damage of a page, unless an operation that is not redone yet explains it.
+  // Reports a damaged page. An operation that may not be redone yet explains the damage: then it is only counted.
   void page_problem(std::uint64_t page, std::uint64_t offset, std::uint64_t pages, const std::string& what) {
     if (!redone_ && logged_.overlaps(page, pages)) {
       ++unredone_;
@@ -74,14 +74,14 @@ class Verifier {
   RawStore& store_;
   VerifyReport report_;
   wal::Tail tail_;
-  bool log_known_ = false;  ///< tail_ is that of the log; else of the files' sizes, and nothing is compared with it
-  bool redone_ = true;      ///< everything in the log is known to be in the pages
+  bool log_known_ = false;  ///< tail_ is the tail of the log; else nothing is compared with it
+  bool redone_ = true;      ///< every operation of the log is known to be in its pages
   std::uint64_t unredone_ = 0;
   pages::PageSet logged_;                ///< pages of operations in the log
-  std::uint64_t interiors_checked_ = 0;  ///< up to this page
+  std::uint64_t interiors_checked_ = 0;  ///< the interior entries up to this page were checked
   std::unordered_map<MemoryId, Live> live_;
-  std::vector<std::uint64_t> region_lsns_;  ///< the highest LSN in each group's directory
-  bool this_boot_ = false;                  ///< the id index, and with it the shared words, were made since the boot
+  std::vector<std::uint64_t> region_lsns_;  ///< the highest LSN in the directory of each region
+  bool this_boot_ = false;  ///< the id index was built in this boot, so the shared state is of this boot, too
   base::AlignedBuffer buffer_;
 };
 
@@ -147,7 +147,7 @@ void Verifier::check_log() {
             fmt::format("the log ends here although operations up to LSN {} were committed; restore a backup, or run "
                         "mentedb salvage",
                         cached->next_lsn - 1));
-    // The cached tail is where the log should end: the writer that published it had finished.
+    // The writer that published the cached tail had finished, so the log should end at the cached tail.
     tail_ = *cached;
     log_known_ = true;
     redone_ = true;
@@ -195,12 +195,12 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
   if (page + entry.run_pages - 1 > tail_.counters.page_count) {
     page_problem(page, geometry.entry_offset(page), 1, "the entry claims pages that the store does not have");
   }
-  // Runs that overlap were found out when the first of them was checked; each entry is looked at once.
+  // Check each interior entry once. The check of the first of two overlapping runs has reported the overlap.
   const std::uint64_t end = std::min(page + entry.run_pages, tail_.counters.page_count + 1);
   const std::uint64_t first = std::max(page, std::exchange(interiors_checked_, std::max(interiors_checked_, end - 1)));
   for (std::uint64_t i = first + 1 - page; page + i < end; ++i) {
     const auto interior = store_.read_entry(page + i);
-    if (!interior) continue;  // reported when its turn comes
+    if (!interior) continue;  // reported when the walk comes to this page
     if (interior->type == EntryType::interior && interior->run_pages == i && interior->lsn == entry.lsn) continue;
     page_problem(page + i, geometry.entry_offset(page + i), 1,
                  fmt::format("the page lies inside the run of page {}, but its entry says otherwise", page));
@@ -220,15 +220,15 @@ void Verifier::check_freed(std::uint64_t page, const Entry& entry) {
   const auto run = store_.read_run(page, buffer_);
   const bool says_free = run && run->header.type == format::RunType::free;
   if (entry.type == EntryType::free) {
-    // Nothing has to be there. An older run may: it began on a page that later was the inside of another one, whose
-    // bytes a power cut lost; redo writes no run that was freed since (R4).
+    // A free page holds any bytes. They may be an older run: it began on this page, a later run covered the page and
+    // was freed, and a power cut lost the later bytes. Redo does not write a run that was freed since (R4).
     if (!run || run->header.lsn <= entry.lsn) return;
     page_problem(page, store_.geometry().entry_offset(page), 1,
                  fmt::format("the entry of LSN {} says that the page is free, but LSN {} {} there", entry.lsn,
                              run->header.lsn, says_free ? "freed a run" : "wrote a run"));
   } else if (!says_free || run->header.lsn != entry.lsn) {
     page_problem(page, store_.geometry().page_offset(page), 1,
-                 "the directory says that the page was freed, the page does not");
+                 "the directory says that the page was freed, but the page does not");
   }
 }
 
@@ -260,7 +260,7 @@ void Verifier::check_pages() {
   std::uint64_t used_pages = 0;
   std::uint64_t highest_used = 0;
   std::uint64_t run_end = 0;
-  // A file that is cut short was reported above.
+  // A file that is cut short was reported above. Its pages end with the file.
   const std::uint64_t in_file = store_.last_page();
   pages::DirectoryCursor cursor(store_, log_known_ ? std::min(tail_.counters.page_count, in_file) : in_file);
   while (cursor.next()) {
@@ -273,7 +273,7 @@ void Verifier::check_pages() {
     }
     if (log_known_ && entry->lsn >= tail_.next_lsn) {
       page_problem(page, store_.geometry().entry_offset(page), 1,
-                   fmt::format("the entry has LSN {}, the log ends at {}", entry->lsn, tail_.next_lsn - 1));
+                   fmt::format("the entry has LSN {}, but the log ends at {}", entry->lsn, tail_.next_lsn - 1));
     }
     if (entry->lsn != 0) highest_used = page;
     if (!region_lsns_.empty()) {
@@ -287,52 +287,54 @@ void Verifier::check_pages() {
       page_problem(page, store_.geometry().entry_offset(page), 1,
                    "the entry says that the page lies inside a run, but no run covers it");
     } else if (format::is_free(entry->type) && !(log_known_ && page > tail_.counters.high_water)) {
-      check_freed(page, *entry);  // above the high-water mark nothing was ever written
+      check_freed(page, *entry);  // no run was ever written above the high-water mark
     }
   }
   check_counters(used_pages, highest_used);
 }
 
-// While nobody holds the lock, the words say what the hint says; a reader that believes a damaged one misses memories
-// or changes. Words of another boot mean nothing: the next open writes them anew.
+// While no process holds the lock, the words of the shared state agree with the cached tail. A reader that believes a
+// damaged word misses memories or changes. A shared state of another boot is not checked: the next open writes it
+// again.
 void Verifier::check_state() {
   if (!log_known_ || !redone_ || !this_boot_) return;
   const RawStore::State& state = store_.state();
   const auto state_problem = [&](std::size_t at, const std::string& what) {
     problem(store_.pages_file(), format::kSharedStateOffset + at, 0,
-            what + "; run mentedb recover, which writes the shared state anew");
+            what + "; run mentedb recover, which writes the shared state again");
   };
   if (state.committed_lsn != tail_.next_lsn - 1) {
-    state_problem(shared::SharedState::kCommittedOffset,
-                  fmt::format("the committed LSN is {}, the log ends at {}", state.committed_lsn, tail_.next_lsn - 1));
+    state_problem(shared::SharedState::kCommittedOffset, fmt::format("the committed LSN is {}, but the log ends at {}",
+                                                                     state.committed_lsn, tail_.next_lsn - 1));
   }
   if (state.page_count != tail_.counters.page_count) {
-    state_problem(shared::SharedState::kPageCountOffset,
-                  fmt::format("the page count is {}, that of the log {}", state.page_count, tail_.counters.page_count));
+    state_problem(shared::SharedState::kPageCountOffset, fmt::format("the page count is {}, but that of the log is {}",
+                                                                     state.page_count, tail_.counters.page_count));
   }
   if (state.reuse_horizon < tail_.counters.reuse_horizon) {
-    state_problem(
-        shared::SharedState::kReuseHorizonOffset,
-        fmt::format("the reuse horizon is {}, that of the log {}", state.reuse_horizon, tail_.counters.reuse_horizon));
+    state_problem(shared::SharedState::kReuseHorizonOffset,
+                  fmt::format("the reuse horizon is {}, but that of the log is {}", state.reuse_horizon,
+                              tail_.counters.reuse_horizon));
   }
   for (std::size_t region = 0; region < region_lsns_.size(); ++region) {
     if (state.region_lsns[region] >= region_lsns_[region]) continue;
     state_problem(shared::SharedState::kRegionLsnsOffset + 8 * region,
-                  fmt::format("region {} has LSN {}, one of its entries {}", region, state.region_lsns[region],
+                  fmt::format("region {} has LSN {}, but one of its entries has {}", region, state.region_lsns[region],
                               region_lsns_[region]));
   }
 }
 
-// Names that are not the store's are no damage, but whoever looks for lost space wants to know.
+// A file that does not belong to the store is no damage. It takes space, so the report has a note of it.
 void Verifier::check_names() {
   const auto names = store_.directory().list();
   if (!names) return;
   const auto ours = store::file_names(store_.state().index_number);
   for (const std::string& name : *names) {
     if (std::ranges::find(ours, name) != ours.end()) continue;
-    report_.notes.push_back(format::parse_index_file_name(name)
-                                ? fmt::format("{} is an id index that is not in use; the next rebuild removes it", name)
-                                : fmt::format("{} is no file of the store", name));
+    report_.notes.push_back(
+        format::parse_index_file_name(name)
+            ? fmt::format("{} is an id index that is not in use; a later rebuild of the index removes it", name)
+            : fmt::format("{} is no file of the store", name));
   }
   const auto warnings = store_.directory().access_warnings(ours);
   report_.notes.insert(report_.notes.end(), warnings.begin(), warnings.end());
@@ -340,7 +342,7 @@ void Verifier::check_names() {
 
 void Verifier::check_counters(std::uint64_t used_pages, std::uint64_t highest_used) {
   const auto& counted = tail_.counters;
-  if (!log_known_ || !redone_ || !report_.problems.empty()) return;  // explained already
+  if (!log_known_ || !redone_ || !report_.problems.empty()) return;  // a reported problem explains the difference
   if (counted.used_pages != used_pages || counted.memory_count != live_.size() || counted.high_water < highest_used) {
     problem(store_.log_file(), 0, 0,
             fmt::format("the log counts {} used pages, {} memories and a high-water mark of {}; the directory has {}, "
@@ -351,7 +353,7 @@ void Verifier::check_counters(std::uint64_t used_pages, std::uint64_t highest_us
 }
 
 void Verifier::check_index() {
-  if (!redone_) return;  // the next opener brings it up to date
+  if (!redone_) return;  // the next open or write brings the index up to date
   const std::string name = format::index_file_name(store_.state().index_number);
   const auto index_problem = [&](std::uint64_t offset, const std::string& what) {
     report_.problems.push_back({.file = name,
@@ -376,14 +378,15 @@ void Verifier::check_index() {
   if (header->store_id != store_.superblock().store_id || header->incarnation != store_.superblock().incarnation ||
       header->boot_id != vfs_.boot_id() || !pages_id || header->pages_device != pages_id->device ||
       header->pages_inode != pages_id->inode) {
-    report_.notes.push_back(fmt::format("{} is from another boot or directory; the next open rebuilds it", name));
+    report_.notes.push_back(
+        fmt::format("{} is from another boot or directory; the next open rebuilds the index", name));
     return;
   }
   this_boot_ = true;
   std::vector<std::uint64_t> buckets(header->bucket_count);
   store_.read(**file, format::kIndexBucketsOffset, std::as_writable_bytes(std::span(buckets)));
   std::vector<bool> explained(buckets.size());
-  // A table that a writer made is never so full that it takes as many looks on average.
+  // A table of a writer is at most seven eighths full, so a search takes fewer looks than this on average.
   std::uint64_t looks_left = 64 * buckets.size();
   for (const auto& [id, place] : live_) {
     const format::IdHash hash = format::hash_id(id.bytes, store_.superblock().seed);
@@ -402,7 +405,7 @@ void Verifier::check_index() {
     }
     if (!there) {
       index_problem(format::kIndexBucketsOffset + 8 * at,
-                    fmt::format("memory {} on page {} is not in the id index up to here, where a search for it ends",
+                    fmt::format("memory {} on page {} is not in the id index: a search for it ends here",
                                 id.to_string(), place.page));
     }
   }
@@ -411,16 +414,18 @@ void Verifier::check_index() {
     if (buckets[i] == format::kEmptyBucket) continue;
     ++filled;
     if (explained[i] || buckets[i] == format::kTombstone) continue;
-    index_problem(
-        format::kIndexBucketsOffset + 8 * i,
-        fmt::format("the bucket leads to page {}, which does not hold its memory", format::bucket_page(buckets[i])));
+    index_problem(format::kIndexBucketsOffset + 8 * i,
+                  fmt::format("the bucket leads to page {}, and the page does not hold its memory",
+                              format::bucket_page(buckets[i])));
   }
-  // One that was counted and not yet filled is what a kill leaves; the other way round the table could fill up.
+  // A kill can leave a bucket that is counted and not filled. A filled bucket that is not counted is damage: the table
+  // could fill up unnoticed.
   std::uint64_t used = 0;
   store_.read(**file, format::kIndexUsedOffset, std::as_writable_bytes(std::span(&used, 1)));
   if (used < filled || used > buckets.size()) {
-    index_problem(format::kIndexUsedOffset,
-                  fmt::format("the id index counts {} buckets in use of {}, {} are", used, buckets.size(), filled));
+    index_problem(
+        format::kIndexUsedOffset,
+        fmt::format("the id index counts {} buckets in use of {}, but {} are in use", used, buckets.size(), filled));
   }
 }
 
@@ -429,8 +434,8 @@ VerifyReport Verifier::run() {
   if (store_.has_superblock() && store_.superblock().state != format::StoreState::created) {
     problem(store_.pages_file(), 0, 0,
             store_.superblock().state == format::StoreState::copying
-                ? "an unfinished backup; remove the directory and make it again"
-                : "a store whose creation was not finished; open it");
+                ? "an unfinished backup; remove the directory and make the backup again"
+                : "the creation of the store was not finished; open the store with an engine that may write");
     return std::move(report_);
   }
   if (store_.has_log()) check_log();
@@ -456,12 +461,12 @@ Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path
   if (!store) return std::unexpected(store.error());
   VerifyReport report = Verifier(vfs, **store).run();
   if (report.problems.empty() || !(*store)->has_log()) return report;
-  // Writers may have moved things while we looked. Nobody moves anything under the lock.
+  // A writer may have changed structures between two of our reads. Under the lock no writer does.
   store::StoreLock lock(vfs, (*store)->log_file());
   const auto hold = lock.acquire(lock_timeout);
   if (!hold) {
     report.notes.push_back(
-        fmt::format("the store is busy, so what was found may be a write under way: {}", hold.error().message));
+        fmt::format("the store is busy, so a problem may be a write under way: {}", hold.error().message));
     return report;
   }
   MENTEDB_TRY((*store)->refresh());

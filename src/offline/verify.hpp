@@ -1,4 +1,4 @@
-// Verification on any seam; see mentedb/inspect.hpp for the promise.
+// Verification on any Vfs. mentedb/inspect.hpp documents the call.
 #pragma once
 
 #include <chrono>

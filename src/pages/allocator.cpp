@@ -12,13 +12,13 @@ using format::Geometry;
 
 namespace {
 
-// Growth is a system call and a sync: an eighth of the store at a time keeps both rare and the spare space small.
+// Growth costs system calls and a sync. A step of an eighth of the store keeps growth rare and the spare space small.
 constexpr std::uint64_t kMinGrowthBytes = 256 * 1024;
 constexpr std::uint64_t kMaxGrowthBytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t kGrowthFraction = 8;
 
-// Each allocation looks at a few more entries than it needs, so the cursor goes round the store about once
-// while that grows by an eighth: free space is found again, and no allocation waits for a full round.
+// Each allocation looks at a few more entries than it needs. So the cursor goes round the store about once while the
+// store grows by an eighth. It finds free space again, and no allocation waits for a full round.
 constexpr std::uint64_t kSweepBase = 64;
 constexpr std::uint64_t kSweepPerPage = 8;
 
@@ -33,10 +33,10 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
   return end;
 }
 
-// Looks at `budget` entries.
+// Looks at no more than `budget` entries.
 Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, std::uint64_t budget,
                                                          const Counters& counters, const TakenRuns& taken) {
-  // What the open batch made the file grow by is not published yet, and nothing in it was freed.
+  // The open batch may have made the file grow. The new pages are not published yet, and none of them was freed.
   const std::uint64_t last_page = std::min(counters.high_water, pool_.page_count());
   if (last_page == 0) return std::nullopt;
   DirectoryCursor entries(pool_, last_page);
@@ -45,11 +45,11 @@ Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, st
   const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
   for (; budget > 0; --budget) {
     if (page == 0 || page > last_page) start_run(page = 1);
-    if (Geometry::index_in_region(page) == 0) start_run(page);  // a run never crosses a group
+    if (Geometry::index_in_region(page) == 0) start_run(page);  // a run never crosses the end of a region
     const auto read = entries.at(page);
     const auto entry = read ? *read : std::nullopt;
     ++page;
-    if (!entry || !format::is_free(entry->type)) {  // a damaged or unreadable entry is never given away
+    if (!entry || !format::is_free(entry->type)) {  // a page with a damaged or unreadable entry may hold a memory
       start_run(page);
       continue;
     }
@@ -62,7 +62,7 @@ Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, st
     state_.set_cursor(page);
     return found;
   }
-  state_.set_cursor(found.page);  // a run that is only begun is looked at again by the next sweep
+  state_.set_cursor(found.page);  // the next sweep looks again at a run that this one did not finish
   return std::nullopt;
 }
 
@@ -77,7 +77,7 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   std::uint64_t target = std::min(std::max(last_page, counters.page_count + step), format::kMaxPageCount);
   auto grown = file_.grow(counters.page_count, target);
   if (!grown && grown.error().code == ErrorCode::no_space &&
-      target > last_page) {  // no room to spare, but perhaps enough
+      target > last_page) {  // no space for the whole step, perhaps enough for the run
     target = last_page;
     grown = file_.grow(counters.page_count, target);
   }
@@ -105,7 +105,7 @@ Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counter
   const std::uint64_t last = first + count - 1;
   if (last > counters.page_count) {
     const auto grown = grow(last, counters);
-    // Nowhere else to go: then a full round is worth its time.
+    // There is no space elsewhere, so a sweep over all entries is worth its time.
     if (!grown && may_have_room) {
       MENTEDB_TRY_ASSIGN(const auto found, sweep(count, counters.high_water + count, counters, taken));
       if (found) return use(*found);

@@ -1,5 +1,6 @@
-// Where the next run goes: a bounded next-fit sweep over the directory, else never-used pages, else the file grows.
-// There is no free list to keep right: the directory says what is free.
+// The allocator of runs. It tries in this order: a bounded next-fit sweep over the directory; the pages above the
+// high-water mark; growth of the file. There is no free list that a crash could leave wrong: the directory tells which
+// pages are free.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +16,12 @@
 
 namespace mentedb::pages {
 
-/// Runs that the open batch has taken and that the directory still shows as free.
+/// The runs that the open batch has taken. The directory still shows them as free.
 class TakenRuns {
  public:
   void add(std::uint64_t first, std::uint64_t count) { runs_[first] = count; }
   void remove(std::uint64_t first) { runs_.erase(first); }
-  /// The first page after the taken run that overlaps [first, first + count).
+  /// The first page behind a taken run that overlaps [first, first + count). Nothing when no run does.
   std::optional<std::uint64_t> overlap(std::uint64_t first, std::uint64_t count) const;
 
  private:
@@ -32,8 +33,8 @@ class Allocator {
   Allocator(const BufferPool& pool, PageFile& file, shared::SharedState& state)
       : pool_(pool), file_(file), state_(state) {}
 
-  /// The head of a free run of `count` pages. Updates page_count, high_water, used_pages and reuse_horizon; the caller
-  /// logs them with the batch that uses the run. @errors `no_space`, `capacity_exceeded`, `io_error`
+  /// The first page of a free run of `count` pages. Updates page_count, high_water, used_pages and reuse_horizon. The
+  /// caller logs these counters with the batch that uses the run. @errors `no_space`, `capacity_exceeded`, `io_error`
   Result<std::uint64_t> allocate(std::uint64_t count, format::Counters& counters, TakenRuns& taken);
 
  private:

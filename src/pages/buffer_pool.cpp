@@ -33,19 +33,19 @@ Result<BufferPool::Region*> BufferPool::region(std::uint64_t number) const {
 
 Result<BufferPool::Region*> BufferPool::map_region(std::uint64_t number) const {
   const base::MutexLock guard(mapping_mutex_);
-  auto& segment_slot = segments_[number / kRegionsPerSegment];
-  Segment* segment = segment_slot.load();
+  auto& segment_place = segments_[number / kRegionsPerSegment];
+  Segment* segment = segment_place.load();
   if (segment == nullptr) {
     segment = new Segment{};
-    segment_slot.store(segment, std::memory_order_release);
+    segment_place.store(segment, std::memory_order_release);
   }
-  auto& slot = (*segment)[number % kRegionsPerSegment];
-  if (Region* found = slot.load(); found != nullptr) return found;
+  auto& region_place = (*segment)[number % kRegionsPerSegment];
+  if (Region* found = region_place.load(); found != nullptr) return found;
   auto created = std::make_unique<Region>();
   const std::uint64_t bytes = geometry_.region_bytes();
   created->populated = std::vector<std::atomic<std::uint32_t>>((bytes + kStretchBytes - 1) / kStretchBytes);
   MENTEDB_TRY_ASSIGN(created->mapping, file_.map(geometry_.region_offset(number), bytes, false));
-  slot.store(created.get(), std::memory_order_release);
+  region_place.store(created.get(), std::memory_order_release);
   return created.release();
 }
 
@@ -54,7 +54,7 @@ std::uint64_t BufferPool::page_count() const {
   if (published <= pages_in_file_.load(std::memory_order_relaxed)) [[likely]]
     return published;
   const auto size = file_.size_bytes();
-  if (!size) return published;  // no reason to call memories missing
+  if (!size) return published;  // a failed fstat is no reason to call memories missing
   pages_in_file_ = geometry_.pages_in(*size);
   return std::min(published, pages_in_file_.load());
 }
@@ -73,8 +73,8 @@ Result<void> BufferPool::populate(Region& region, std::uint64_t pages, std::uint
     auto& done = region.populated[stretch];
     if (done.load(std::memory_order_relaxed) >= needed) [[likely]]
       continue;
-    // As much as the file has, so that growth costs one call a stretch and not one a page. Never the holes behind the
-    // entries in use: on tmpfs touching a hole takes space, and on a full one it fails.
+    // Populate as much of the stretch as the file has, so that growth costs one call a stretch and not one a page. Do
+    // not touch the holes behind the entries in use: on tmpfs a touch of a hole takes space, and a full tmpfs fails it.
     static_assert(format::kDirectoryBytes % kStretchBytes == 0);
     const std::uint64_t end = begin < format::kDirectoryBytes
                                   ? pages * format::kEntryBytes

@@ -33,20 +33,20 @@ class BufferPool {
   BufferPool(vfs::File& file, const shared::SharedState& state, format::Geometry geometry, std::uint64_t seed);
   ~BufferPool();
 
-  /// A copy of the run that starts at `page`, or nothing when the bytes there do not verify as one.
+  /// A verified copy of the run that starts at `page`, or nothing when the bytes there do not verify.
   /// @errors `io_error` (the disk cannot read it)
   Result<std::optional<RunCopy>> read_run(std::uint64_t page, base::AlignedBuffer& buffer) const;
-  /// True when the bytes behind the payload are zero, to the end of the run. No checksum covers them: no reader looks
-  /// at them, but a run that was cut off while it was written may have left another memory's bytes there.
+  /// True when the bytes behind the payload are zero, to the end of the run. No checksum covers these bytes, and no
+  /// reader looks at them. A torn write of the run may have left bytes of another memory there.
   Result<bool> slack_is_zero(const format::RunHeader& header, base::AlignedBuffer& buffer) const;
-  /// The run's header alone, when its fields are possible; its checksum is not checked.
+  /// The run's header alone, when its fields are possible. The checksum is not checked.
   Result<std::optional<format::RunHeader>> read_header(std::uint64_t page) const;
   /// The entry of `page`, or nothing when it does not verify.
   Result<std::optional<format::Entry>> read_entry(std::uint64_t page) const;
-  /// Undecoded entries of consecutive pages of one group.
+  /// Undecoded entries of consecutive pages of one region.
   Result<void> read_entries(std::uint64_t first_page, std::span<std::byte> out) const;
 
-  /// Pages that may be read: what the shared state says, and never more than the file has, whatever they say (I10).
+  /// The number of pages that may be read: the page count of the shared state, and never more than the file has (I10).
   /// Makes a system call only when the file may have grown.
   std::uint64_t page_count() const;
   bool contains(std::uint64_t page) const { return page != 0 && page <= page_count(); }
@@ -64,14 +64,14 @@ class BufferPool {
   static constexpr std::size_t kRegionsPerSegment = 256;
   struct Region {
     std::unique_ptr<vfs::Mapping> mapping;
-    std::vector<std::atomic<std::uint32_t>> populated;  ///< per stretch, bytes from its start
+    std::vector<std::atomic<std::uint32_t>> populated;  ///< bytes from the start of each stretch
   };
   using Segment = std::array<std::atomic<Region*>, kRegionsPerSegment>;
 
   Result<Region*> region(std::uint64_t number) const;
   Result<Region*> map_region(std::uint64_t number) const MENTEDB_EXCLUDES(mapping_mutex_);
   Result<void> copy(std::uint64_t region, std::uint64_t offset, std::span<std::byte> out) const;
-  /// `pages`: of the region, may be read.
+  /// `pages`: the number of pages of the region that may be read.
   Result<void> populate(Region& region, std::uint64_t pages, std::uint64_t offset, std::uint64_t length) const;
   std::uint64_t pages_in_region(std::uint64_t number) const;
 
@@ -79,7 +79,7 @@ class BufferPool {
   const shared::SharedState& state_;
   format::Geometry geometry_;
   std::uint64_t seed_;
-  mutable std::atomic<std::uint64_t> pages_in_file_{0};  ///< as far as this pool has looked; files never shrink
+  mutable std::atomic<std::uint64_t> pages_in_file_{0};  ///< at the last look at the file, which never shrinks
   mutable std::array<std::atomic<Segment*>, kRegionsPerSegment> segments_{};
   mutable base::Mutex mapping_mutex_;
 };

@@ -25,7 +25,7 @@ Result<void> PageFile::write_run(RunHeader header, std::span<const std::byte> pa
   const auto image = run_.first(total);
   base::write_struct(image, 0, header);
   std::ranges::copy(payload, image.begin() + sizeof(header));
-  // No old header survives inside a run, and nothing of a deleted memory in its slack.
+  // The zeros overwrite old headers inside the run and bytes of a deleted memory in its slack.
   std::ranges::fill(image.subspan(sizeof(header) + payload.size()), std::byte{0});
   return file_.write_at(geometry_.page_offset(header.page), image);
 }
@@ -82,9 +82,9 @@ Result<void> PageFile::sync_after_rewrite() {
   return pending.succeeded_after_rewrite();
 }
 
-// Space that is only reserved is marked as written when its first write-back ends. On ext4 a write-back that fails
-// leaves the mark out for good: the same bytes written again (R7) go to the disk, the sync succeeds, and after the next
-// mount the block reads as zeros. So every block is written once before anything is in it.
+// ext4 marks a reserved block as written when the first write-back of the block ends. After a write-back that fails,
+// the block keeps the mark "unwritten": a rewrite of the same bytes (R7) reaches the disk, its sync succeeds, and after
+// the next mount the block reads as zeros. So every block is written once before it holds data.
 Result<void> PageFile::write_zeros(std::uint64_t offset, std::uint64_t length) {
   constexpr std::uint64_t kAtOnceBytes = 256 * 1024;
   run_.reserve(std::min(length, kAtOnceBytes));

@@ -1,5 +1,5 @@
-// Writing pages.db: runs, directory entries, growth. Every write is a pwrite, so errors are reported; only the holder
-// of the store's lock calls anything here.
+// Writes pages.db: runs, directory entries, growth. Every write is a pwrite, so the kernel reports an error instead of
+// raising SIGBUS. Only the lock holder writes to an open store. A backup writes to its own copy.
 #pragma once
 
 #include <cstdint>
@@ -21,24 +21,25 @@ class PageFile {
   PageFile(vfs::File& file, shared::SharedState& state, format::Geometry geometry, std::uint64_t seed)
       : file_(file), state_(state), geometry_(geometry), seed_(seed) {}
 
-  /// Makes room in memory so that the writes below allocate nothing.
+  /// Reserves memory, so that the writes below allocate nothing.
   void prepare(std::uint64_t max_run_pages);
 
-  /// The whole run: header, payload, zeros.
+  /// Writes the whole run: header, payload, zeros.
   Result<void> write_run(format::RunHeader header, std::span<const std::byte> payload);
-  /// The header of a freed run's first page: the page says itself that it is free.
+  /// Writes a header of type free to the first page of a freed run, so that the page itself says that it is free.
   Result<void> write_free_header(std::uint64_t page, std::uint64_t lsn);
-  /// The head's entry and those of the pages inside the run.
+  /// Writes the entry of the run's first page and those of the pages inside the run.
   Result<void> write_run_entries(std::uint64_t page, const format::Entry& head);
-  /// `head` for the first page (freed) and plain free entries for the others.
+  /// Writes `head` for the first freed page and entries of type free for the others.
   Result<void> write_freed_entries(std::uint64_t page, std::uint32_t count, const format::Entry& head);
 
-  /// Makes everything that was written durable, through the door of R7 (shared/pending_sync.hpp).
-  /// @errors `io_error`: `sync pending` stays, and the next checkpoint rewrites the pages from the log
+  /// Makes every write to the file durable, under `sync pending` (R7, shared/pending_sync.hpp).
+  /// @errors `io_error`: `sync pending` stays set, and the next lock holder rewrites the pages from the log
   Result<void> sync();
-  /// The same after the pages were written again from the log: success takes back a `sync pending` that was set before.
+  /// The same after redo has rewritten the pages from the log. A success also clears a `sync pending` of an earlier
+  /// sync.
   Result<void> sync_after_rewrite();
-  /// Space and free entries for the pages from `page_count` + 1 to `new_count`, durable. @errors `no_space`
+  /// Makes space and free entries for the pages from `page_count` + 1 to `new_count`, and syncs. @errors `no_space`
   Result<void> grow(std::uint64_t page_count, std::uint64_t new_count);
 
   vfs::File& file() { return file_; }

@@ -1,5 +1,5 @@
-// A set of pages, kept as intervals: it takes as much memory as it has gaps, however long a run a damaged or hostile
-// log claims (I10).
+// A set of pages, kept as intervals. Its memory grows with the number of its gaps and not with the number of its pages,
+// so a forged log that claims long runs costs no more (I10).
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// A verified copy of a run: read the header, read as many bytes as it claims, check the checksum over the copy. The one
-// routine for the buffer pool and for raw files.
+// A verified copy of a run: read the header, read as many bytes as the header claims, verify the checksum of the copy.
+// The buffer pool and the raw files share this routine.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct RunCopy {
   std::span<const std::byte> payload;
 };
 
-/// The run that starts at `page`, or nothing when the bytes there do not verify as one.
+/// The run that starts at `page`, or nothing when the bytes there do not verify.
 /// `read(bytes)` copies the run's first bytes. `fits(header)` says whether a run of the claimed length can be there; it
 /// is asked before anything is allocated for the run (I10). Without a seed no checksum is compared.
 template <class Read, class Fits>
@@ -35,7 +35,7 @@ Result<std::optional<RunCopy>> copy_run(std::uint64_t page, std::uint32_t page_b
   if (total > page_bytes) {
     buffer.reserve(total);
     MENTEDB_TRY(read(buffer.first(total)));
-    // The header may be another one by now; the checksum below is over this copy.
+    // A writer may have replaced the header since the first read. The checksum below is over this copy.
     if (std::memcmp(buffer.data(), &*header, sizeof(*header)) != 0) return std::nullopt;
   }
   const std::span<const std::byte> payload = buffer.first(total).subspan(sizeof(format::RunHeader));

@@ -1,14 +1,14 @@
-// R7, the one door for a sync under the lock. Linux reports a failed write-back to one caller only, and that caller may
-// crash before it tells anyone. After a failed sync the pages may go back to what the device has, also pages that were
-// written back earlier. So `sync pending` is set and the cached tail is invalid before the sync starts, and both come
-// back only after it succeeded. The next lock holder that finds `sync pending` rewrites the pages from the log before
-// it plans on them.
+// R7, for the syncs of pages.db and of new space in the log and the id index. Linux reports a failed write-back to one
+// caller only, and that caller may crash. After a failed sync a page may go back to the bytes on the device, also a
+// page that was written back earlier. So `sync pending` is set and the cached tail is invalidated before the sync, and
+// both are undone only after the sync succeeded. The next lock holder that finds `sync pending` rewrites the pages from
+// the log before it plans on them.
 //
 //     MENTEDB_TRY_ASSIGN(PendingSync pending, PendingSync::begin(state));
 //     MENTEDB_TRY(file.sync());
 //     return pending.succeeded();
 //
-// A PendingSync that ends without `succeeded` leaves the mark, as a process does that dies in the sync.
+// A PendingSync that ends without `succeeded` leaves `sync pending` set. So does a process that dies in the sync.
 #pragma once
 
 #include <optional>
@@ -25,13 +25,14 @@ class PendingSync {
   /// Sets `sync pending` and invalidates the cached tail. @errors as SharedState::make_writable; then nothing was
   /// stored
   [[nodiscard]] static Result<PendingSync> begin(SharedState& state);
-  /// Publishes the cached tail as it was, and takes `sync pending` back unless an earlier sync had left it.
+  /// Publishes the cached tail as it was, and clears `sync pending` unless an earlier sync had left it set.
   [[nodiscard]] Result<void> succeeded() { return end(was_pending_); }
-  /// The same after every page that the log has was written again since the mark was set: the mark is taken back.
+  /// The same when redo has rewritten every page that the log has since `sync pending` was set: `sync pending` is
+  /// cleared in any case.
   [[nodiscard]] Result<void> succeeded_after_rewrite() { return end(false); }
 
-  /// The same mark for a sync that was not announced and failed: that of a batch in the log. Does nothing when the
-  /// state cannot be stored to any more.
+  /// Sets `sync pending` and invalidates the cached tail after the failed sync of a batch in the log, which `begin`
+  /// does not announce. Does nothing when the shared state takes no stores any more.
   static void note_failure(SharedState& state);
 
  private:

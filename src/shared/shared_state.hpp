@@ -1,6 +1,6 @@
-// The shared state: the second block of pages.db, a page of atomic words that every process maps. All of it is derived
-// from the log and the directory. The lock holder publishes it, every recovery writes it anew, and nothing in it is
-// needed after a crash of the machine.
+// The shared state: the second block of pages.db, a page of atomic words that every process maps. The values
+// that readers use come from the log and the directory. The lock holder publishes it, every recovery writes it again,
+// and nothing in it is needed after a crash of the machine.
 //
 //   cached tail        the tail of the log, as one unit that checks itself (R9). VALID IF AND ONLY IF the last lock
 //                      holder finished: a holder invalidates it before it changes the log or the pages, and publishes

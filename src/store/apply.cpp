@@ -74,7 +74,7 @@ Result<void> Applier::write(const ApplyPlan& plan, std::span<const Operation> op
 
 // ---- redo
 
-// Bytes that the disk cannot read are like bytes that do not verify: writing them again is the remedy.
+// Redo treats bytes that the disk cannot read like bytes that do not verify: it writes them again.
 bool Applier::entries_current(std::uint64_t page, std::uint32_t count, std::uint64_t lsn) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto entry = pool_.read_entry(page + i);
@@ -91,7 +91,7 @@ bool Applier::run_current(std::uint64_t page, std::uint64_t lsn) {
   return clean && *clean;
 }
 
-// R6: run and entries each on its own.
+// R6: the run and its entries are judged each on its own.
 Applier::Missing Applier::look_at_put(const Operation& operation) {
   const auto& header = operation.header;
   const bool run_missing = !run_current(header.page, operation.lsn);

@@ -1,8 +1,9 @@
-// Bringing logged operations into pages.db and the id index. A commit writes without looking: the pages are known to be
-// older. A repair (redo, or the second try of a commit) judges what is there, and applying twice changes nothing (I9).
+// Writes logged operations into pages.db and the id index. A commit writes without looking, because its pages are known
+// to be older. Redo, and the second try of a commit, look at each page first, so applying an operation twice changes
+// nothing (I9).
 //
-// R6: run, directory entries, id index and freed page are judged each on its own.
-// Order (I3, I5): runs and their entries, then the id index, then what is freed. So an id always leads to a live run.
+// R6: redo judges the run, its directory entries, the id index and a freed page each on its own.
+// Order (I3, I5): runs and their entries, then the id index, then the freed pages. So an id always leads to a live run.
 #pragma once
 
 #include <cstddef>
@@ -24,12 +25,12 @@ namespace mentedb::store {
 
 /// How much of the log recovery brings into the pages.
 enum class RedoMode {
-  repair,   ///< write what is older or does not verify
-  rewrite,  ///< R7: write everything again, so that the next sync covers it
-  check,    ///< write nothing, count what is missing: for an engine that may not write
+  repair,   ///< write each part that is older or does not verify
+  rewrite,  ///< R7: write every part again, so that the next sync covers it
+  check,    ///< write nothing, and count the operations that miss a part: for an engine that may not write
 };
 
-/// Where an operation's payload is read from when it is needed.
+/// The source of payloads. Redo reads a payload only when it has to write the run.
 class PayloadSource {
  public:
   PayloadSource() = default;
@@ -54,14 +55,13 @@ class Applier {
 
   /// For a commit. The caller has made the shared state writable.
   Result<void> write(const ApplyPlan& plan, std::span<const format::Operation> operations);
-  /// For redo. `rebuild`: makes a fresh id index of this size as soon as the runs are there and before anything is
-  /// freed.
-  /// @return how many operations were missing something
+  /// For redo. `rebuild`: rebuilds the id index with this size, after the runs are written and before pages are freed.
+  /// @return the number of operations that missed a part
   Result<std::uint64_t> redo(const ApplyPlan& plan, std::span<const format::Operation> operations,
                              PayloadSource& payloads, RedoMode mode, const std::optional<IndexSize>& rebuild = {});
 
  private:
-  /// Which of the two parts of a page an operation did not find as it should be.
+  /// The parts of a page that are older than the operation or do not verify.
   struct Missing {
     bool bytes;  ///< the run, or the header of a freed run
     bool entries;

@@ -39,13 +39,13 @@ void ApplyPlan::plan_distinct(std::span<const Operation> operations) {
   }
 }
 
-// From the last operation to the first, so that what is covered already is covered by a later one.
+// Walks from the last operation to the first, so `covered` holds the pages of later operations.
 void ApplyPlan::plan_pages(std::span<const Operation> operations) {
   pages::PageSet covered;
   for (std::size_t i = operations.size(); i-- > 0;) {
     const auto& header = operations[i].header;
     if (format::is_put(header.type)) {
-      // R4. Before a later operation came to one of its pages, another one freed the whole run.
+      // R4. A later operation can take one of its pages only after another operation freed the whole run.
       if (!covered.overlaps(header.page, header.run_pages)) puts_.push_back(i);
     } else {
       covered.for_each_gap(header.page, header.run_pages, [&](std::uint64_t first, std::uint64_t count) {

@@ -1,5 +1,5 @@
-// R4: which logged operation has the last word on which pages and ids. Only that one is applied: an older operation
-// could write over a live run, or show a version that no longer counts.
+// R4: the plan of redo. For each page and each id only the last logged operation is applied. An older operation could
+// write over a live run, or show a version that no longer counts.
 #pragma once
 
 #include <cstddef>

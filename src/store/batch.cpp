@@ -51,7 +51,7 @@ Result<Batch::Head> Batch::head_of(std::uint64_t page) {
                        "the directory entry of page {} is damaged; run: mentedb recover, then mentedb verify", page);
   }
   if (!format::is_head(entry->type)) return Head{};
-  // Redo would not believe such a run, so it is not logged.
+  // A walk of the log would refuse such an operation, so it is not logged.
   if (page + entry->run_pages - 1 > counters_.page_count) {
     return base::failf(ErrorCode::corruption,
                        "the run of page {} does not end within the store; run mentedb verify, then mentedb salvage",

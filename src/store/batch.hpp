@@ -34,7 +34,7 @@ class Reader;
 
 class Batch {
  public:
-  /// References outlive the batch. Pages are read and allocated, nothing is written but what the file grows by.
+  /// References outlive the batch. The batch reads and allocates pages. It writes only the growth of the file.
   Batch(const Reader& reader, const pages::BufferPool& pool, pages::Allocator& allocator, const wal::Tail& tail);
 
   enum class Put { any, only_new, only_existing };

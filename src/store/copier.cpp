@@ -16,15 +16,16 @@ using format::Geometry;
 namespace {
 
 // No log is copied. The pages are copied in passes, and each pass takes the pages with a newer LSN than the pass before
-// saw. The last, short pass runs under the lock. So checkpoints meanwhile do not matter, and the copy needs no replay.
+// saw. The last, short pass runs under the lock. So checkpoints meanwhile do not matter, and no log has to be redone
+// into the copy.
 class Copier {
  public:
   Copier(const Store& source, vfs::Directory& directory) : source_(source), directory_(directory) {}
 
-  // A directory whose store no engine opens, until `finish`.
+  // Makes a store that no engine opens before `finish`.
   Result<void> begin();
-  // Copies what changed after `since` and what earlier passes could not read. `final`: under the lock, nothing may
-  // fail.
+  // Copies the pages that changed after `since` and those that earlier passes could not read. `final`: under the lock,
+  // where a page that cannot be read is an error.
   Result<void> pass(std::uint64_t since, std::uint64_t page_count, bool final);
   Result<void> finish(const wal::Tail& tail);
 
@@ -66,7 +67,7 @@ Result<void> Copier::begin() {
   return {};
 }
 
-// False: what is there does not verify now.
+// False when the entry or its run does not verify now.
 Result<bool> Copier::copy_entry(std::uint64_t page, const std::optional<Entry>& entry) {
   if (!entry) return false;
   if (entry->type == EntryType::interior) return true;  // comes with its head
@@ -141,7 +142,7 @@ Result<void> Copier::finish(const wal::Tail& tail) {
   MENTEDB_TRY(pages_file_->sync());
   MENTEDB_TRY(directory_.sync());
   auto created = write_superblock(format::StoreState::created);
-  // The page cache may show a superblock that the disk lacks: no engine may open such a copy.
+  // The page cache may hold a superblock that the disk lacks. No engine may open such a copy.
   if (!created) static_cast<void>(write_superblock(format::StoreState::copying));
   return created;
 }

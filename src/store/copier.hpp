@@ -1,4 +1,4 @@
-// Online backup: a clean store of one moment, made while others write.
+// Online backup: makes a clean store of one moment while other processes write.
 #pragma once
 
 #include <filesystem>

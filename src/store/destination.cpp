@@ -9,7 +9,8 @@ namespace mentedb::store {
 
 namespace {
 
-// False when something is left. The error that led here is the one to tell.
+// False when a file or the directory is left. The errors of the removal are dropped: the caller reports the first
+// error.
 bool remove_all(vfs::Vfs& vfs, const std::filesystem::path& path, vfs::Directory& directory) {
   static_cast<void>(directory.remove(kPagesName));  // first: without it no engine opens the rest
   if (const auto names = directory.list()) {
@@ -31,7 +32,7 @@ Result<void> fill_new_directory(vfs::Vfs& vfs, const std::filesystem::path& path
   }
   if (!filled) base::as_internal_error(filled.error());
   if (!filled && !remove_all(vfs, path, *directory)) {
-    filled.error().message += fmt::format("; {} is not whole and could not be removed, remove it", path.string());
+    filled.error().message += fmt::format("; {} is not whole and could not be removed; remove it", path.string());
   }
   return filled;
 }

@@ -1,9 +1,9 @@
 // One pass over the directory while writers change it.
 //
-// A pass can miss a memory that moves behind its back: the new place was free when the pass came by, and another memory
-// has the old place when the pass comes there. So a caller that wants everything makes passes over what changed since
-// the pass before, until the committed LSN stood still during one. After a few restless passes it makes the last one
-// under the lock (Reader::passes).
+// A pass can miss a memory that moves during the pass: the new page was free when the pass came by, and another memory
+// has the old page when the pass comes there. So a caller that wants every memory makes more passes, each over the
+// entries that changed since the pass before, until no commit happens during a pass. After a few passes it makes the
+// last one under the lock (Reader::passes).
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ Result<void> pass_over_directory(const pages::BufferPool& pool, const shared::Sh
     }
     const std::uint64_t page = cursor.page();
     MENTEDB_TRY_ASSIGN(auto entry, cursor.entry());
-    for (int look = 0; !entry && look < kLooks; ++look) {  // half written just now?
+    for (int look = 0; !entry && look < kLooks; ++look) {  // a writer may be writing it just now
       MENTEDB_TRY_ASSIGN(entry, pool.read_entry(page));
     }
     if (!entry) {

@@ -1,4 +1,4 @@
-// An error of the protocol, with what a caller inside the engine has to know beside it.
+// An Error with a fact for callers inside the engine: whether the files of the store were replaced.
 #pragma once
 
 #include <expected>
@@ -15,7 +15,7 @@ enum class FilesReplaced {
   after_commit,   ///< the files that were open have the write, and the paths lead to others
 };
 
-/// Converts to an Error where nobody asks for more.
+/// Converts to an Error for callers that need no more.
 struct Failure : Error {
   Failure(Error error, FilesReplaced files_replaced = FilesReplaced::no)  // NOLINT(google-explicit-constructor)
       : Error(std::move(error)), replaced(files_replaced) {}

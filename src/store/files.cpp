@@ -85,7 +85,7 @@ Result<void> StoreFiles::open_log() {
   return {};
 }
 
-// A log that was lost is not made anew: an empty log beside pages in use would hide the loss.
+// A lost log is not replaced by a new one: an empty log beside pages in use would hide the loss.
 Result<std::unique_ptr<vfs::File>> StoreFiles::open_log_file() {
   const vfs::OpenMode mode = options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write;
   auto log_file = directory_->open(kLogName, mode, true);
@@ -120,7 +120,7 @@ Result<bool> StoreFiles::pages_are_in_use() {
   return superblock && superblock->state == StoreState::created;
 }
 
-// Opens pages.db and reads its superblock, creating the store when it was never finished.
+// Opens pages.db and reads its superblock. Creates the store when its creation never ended.
 Result<void> StoreFiles::open_pages() {
   MENTEDB_TRY_ASSIGN(const bool fresh, needs_creation());
   if (fresh) {
@@ -147,13 +147,14 @@ Result<bool> StoreFiles::needs_creation() {
     if (headers.newest() == nullptr) {
       return base::failf(ErrorCode::incompatible, "{} is not a MenteDB log; choose another directory", log_->path());
     }
-    return base::failf(ErrorCode::corruption, "{}/{} is missing; restore a backup", directory_->path(), kPagesName);
+    return base::failf(ErrorCode::corruption, "{}/{} is missing; restore a backup, or run mentedb salvage",
+                       directory_->path(), kPagesName);
   }
   pages_file_ = std::move(*pages_file);
   std::array<std::byte, base::kBlockBytes> block{};
   MENTEDB_TRY_ASSIGN(const std::size_t got, pages_file_->read_at(0, block));
   const auto bytes = std::span(block).first(got);
-  // Cut off while it was created, before its superblock was on the disk.
+  // A crash during the creation, before the superblock was on the disk, leaves zeros.
   if (base::is_zero(bytes)) {
     if (log_is_empty && got <= base::kBlockBytes) return true;
     return base::failf(ErrorCode::corruption,
@@ -168,13 +169,14 @@ Result<bool> StoreFiles::needs_creation() {
       // All steps but the last were done. Perhaps the last one was done too and its sync failed: then the store was
       // used.
       if (!options_.read_only) {
-        MENTEDB_TRY(log_->ensure_header_durable(*header));  // its writer may have died before its sync
+        // The process that wrote the header may have died before its sync.
+        MENTEDB_TRY(log_->ensure_header_durable(*header));
         MENTEDB_TRY(finish_creation());
       }
       break;
     }
     case StoreState::copying:
-      return base::failf(ErrorCode::corruption, "{} is an unfinished backup; remove it and make it again",
+      return base::failf(ErrorCode::corruption, "{} is an unfinished backup; remove it and make the backup again",
                          path_.string());
     case StoreState::created:
       break;

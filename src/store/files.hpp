@@ -4,11 +4,9 @@
 // Creation, each step durable before the next: wal.log, empty, only to be locked; pages.db with a superblock
 // "creating"; the directory; the first copy of the log's header; the superblock "created". So open() can tell what a
 // crash leaves from damage:
-//   - "creating" or less without that header: nothing was ever committed, and open() starts over.
-//   - "creating" with the header: the last step is done again. Its "created" may have been seen in the page cache and
-//   not
-//     have reached the disk.
-//   - "created" without a valid header: damage, never a fresh log. A fresh log would begin at LSN 1 (I8).
+//   - "creating" or less, without that header: nothing was ever committed, and open() starts over.
+//   - "creating" with the header: open() does the last step again. Its "created" may have been in the page cache only.
+//   - "created" without a valid header: damage. open() never makes a new log, which would begin at LSN 1 (I8).
 #pragma once
 
 #include <cstdint>
@@ -40,7 +38,7 @@ std::vector<std::string> file_names(std::uint64_t index_number);
 Result<format::Superblock> read_superblock(std::span<const std::byte> block, const std::string& path,
                                            const format::LogHeader* log_header);
 
-/// What `open` does about a store that is not there. A read-only engine never creates one.
+/// Whether `open` creates a store that does not exist. A read-only engine never creates one.
 enum class IfAbsent { create, refuse };
 
 class StoreFiles {
@@ -49,7 +47,7 @@ class StoreFiles {
 
   /// Step 1, without the lock: the directory and wal.log, which is made when there is no store yet.
   Result<void> open_log();
-  /// Step 2, with the lock: pages.db and its superblock. Creates the store when it was never finished.
+  /// Step 2, with the lock: pages.db and its superblock. Creates the store when its creation never ended.
   Result<void> open_pages();
   /// R11: the paths still lead to the files that are open.
   Outcome<void> check_unchanged(FilesReplaced when = FilesReplaced::before_commit) const;

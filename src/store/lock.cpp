@@ -45,7 +45,7 @@ Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
     if (taken) return {};
     if (state_ != nullptr) {
       state_->announce_lock_waiter();
-      MENTEDB_TRY_ASSIGN(taken, file_.try_lock());  // it may have been released before the announcement
+      MENTEDB_TRY_ASSIGN(taken, file_.try_lock());  // the holder may have released the lock before the announcement
       if (taken) return {};
     }
     const microseconds now = vfs_.now();
@@ -59,15 +59,19 @@ Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
 
 Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
   if (owner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
-    return base::failf(ErrorCode::busy, "this thread holds the lock of {} already", file_.path());
+    return base::failf(ErrorCode::busy,
+                       "this thread holds the lock of {} already; make this call outside the transaction",
+                       file_.path());
   }
   if (timeout > kLongestWait) timeout = milliseconds::max();
   const bool forever = timeout == milliseconds::max();
   const microseconds deadline = forever ? microseconds::max() : vfs_.now() + timeout;
   if (!lock_mutex(timeout)) {
-    return base::failf(ErrorCode::busy,
-                       "another thread of this process holds the lock of {} for longer than lock_timeout",
-                       file_.path());
+    return base::failf(
+        ErrorCode::busy,
+        "another thread of this process holds the lock of {} for longer than lock_timeout; try again, or raise "
+        "lock_timeout",
+        file_.path());
   }
   std::unique_lock<base::TimedMutex> guard(mutex_, std::adopt_lock);
   MENTEDB_TRY(lock_file(deadline, forever));

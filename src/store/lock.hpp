@@ -1,5 +1,5 @@
-// The one lock of a store: flock(2) on wal.log's own descriptor, with a mutex in front for the threads of this
-// process (they share the descriptor). Never held while idle, never converted.
+// The one lock of a store: flock(2) on the descriptor of wal.log. The threads of one process share that descriptor, so
+// a mutex stands in front of it. No process holds the lock while it is idle, and the lock has no shared mode.
 //
 // A waiter sleeps on a futex in the shared state, in short slices, because a killed holder wakes no process. A process
 // that releases the lock while others wait gives way: it waits for at most a millisecond before it takes the lock
@@ -19,7 +19,7 @@
 
 namespace mentedb::store {
 
-/// A longer wait is for ever, and would overflow.
+/// A longer wait counts as endless, because its deadline would overflow.
 inline constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(24 * 365 * 10);
 
 class StoreLock {
@@ -47,7 +47,7 @@ class StoreLock {
     StoreLock* lock_ = nullptr;
   };
 
-  /// @errors `busy`, naming the holder when /proc/locks shows it; at once when this thread holds it already
+  /// @errors `busy`: names the lock holder when /proc/locks shows it; returned at once when this thread is the holder
   Result<Hold> acquire(std::chrono::milliseconds timeout) MENTEDB_NO_THREAD_SAFETY_ANALYSIS;
   /// From now on waiting uses the futex in this shared state instead of short sleeps.
   void use_state(const shared::SharedState* state) { state_ = state; }

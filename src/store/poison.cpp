@@ -11,13 +11,14 @@ Result<void> Poison::check(const std::string& log_path) const {
   if (!poisoned_ && state_.poison_generation() == generation_) return {};
   return base::failf(
       ErrorCode::poisoned,
-      "a write to {} failed, so what is on the disk has to be read again: close this engine and open the store "
-      "again; everything acknowledged is kept",
+      "a write to {} failed, so the log has to be read again: close this engine and open the store again; every "
+      "acknowledged write is kept",
       log_path);
 }
 
 std::unexpected<Error> Poison::poison(Error error) {
-  poisoned_ = true;  // also when a file system that shut down takes no store: then the other engines fail by themselves
+  // Also when the shared state takes no store. Then the file system has shut down, and the other engines fail, too.
+  poisoned_ = true;
   if (state_.make_writable()) state_.raise_poison_generation();
   shared::PendingSync::note_failure(state_);
   if (error.code == ErrorCode::no_space) error.code = ErrorCode::io_error;  // no_space: "nothing changed"

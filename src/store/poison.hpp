@@ -1,5 +1,6 @@
-// A log write or sync failed: what the device has is unknown until the log is read again. So the engine whose write
-// failed, and every engine that was open then, refuse to write from then on. A fresh open() reads the log.
+// After a failed write or sync of the log the bytes on the device are unknown until the log is read again. So the
+// engine whose write failed refuses to write from then on, and so does every engine that was open then: they are
+// poisoned. A new open() reads the log.
 #pragma once
 
 #include <cstdint>

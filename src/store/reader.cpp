@@ -15,10 +15,10 @@ using format::EntryType;
 
 namespace {
 
-// A writer that overwrites a page or moves a memory needs microseconds. A reader that still fails after this many looks
-// is not racing any more.
+// A writer that overwrites a page or moves a memory needs microseconds. So a reader that still fails after this many
+// looks does not race with a writer that works.
 constexpr int kSpins = 1'000;
-// ... or after it has read this many bytes: a large run takes longer to copy than any writer needs.
+// The same bound in bytes, for large runs: a copy of one takes long.
 constexpr std::uint64_t kMaxBytesRead = std::uint64_t{256} << 20;
 
 // One buffer a thread, so that a warm read allocates nothing but its result. Big ones are given back.
@@ -55,7 +55,7 @@ std::unexpected<Error> damaged(std::uint64_t page) {
 
 // ---- by id
 
-// R8, the one place: `look` copies what is on a page and says what it is. That is believed only when the bucket and the
+// The one place of R8. `look` copies a page and says what it holds. Its answer counts only when the bucket and the
 // table are unchanged afterwards. "No page holds the id" is believed only when nothing was committed meanwhile, since a
 // memory that moved away and back leaves its bucket as it was.
 template <class LookAtPage>
@@ -78,7 +78,7 @@ Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAt
       again = !probe.unchanged() || !index_.is_current(**table);  // R8
       if (again) break;
       if (seen == Seen::wanted) return page;
-      if (seen == Seen::damaged) damaged_page = page;  // or a neighbour's page that is just being written: look again
+      if (seen == Seen::damaged) damaged_page = page;  // or a writer is writing this page just now: look again
     }
     if (again || !index_.is_current(**table) || state_.committed_lsn() != committed) continue;
     if (damaged_page == 0) return std::nullopt;
@@ -161,8 +161,9 @@ Result<MemoryNode> Reader::load(PageId page) const {
 
 // ---- repair
 
-// The exception of I5: a writer died or stopped in the middle of this page, or the page is damaged. The lock alone
-// completes the operations of a dead writer. When that does not help, the log is replayed from the checkpoint.
+// The exception of I5: a writer died or stopped in the middle of this page, or the page is damaged. Taking the
+// lock completes the operations of a dead writer. When the page still does not verify, the log is redone from the
+// checkpoint.
 Result<Page> Reader::repair_page(std::uint64_t page) const {
   if (!door_.may_repair()) return door_.refuse(fmt::format("page {}", page));
   std::uint64_t bytes_read = 0;
@@ -181,18 +182,18 @@ Result<void> Reader::repair() const {
 
 // ---- all of it
 
-// Visits every entry with an LSN above `since`, and again those that were written meanwhile, until nothing was:
-// `visit(page, entry, committed)`, with the committed LSN at the beginning of the pass.
-// Returns the last committed LSN. Everything up to it was visited, unless a commit under way has overwritten it.
+// Visits every entry with an LSN above `since`, then the entries that commits wrote meanwhile, until a pass sees no
+// commit. Calls `visit(page, entry, committed)` with the committed LSN at the beginning of the pass. Returns the last
+// committed LSN. Every entry up to it was visited, except those that a commit under way overwrote.
 template <class Visit>
 Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
   constexpr int kPasses = 8;
   const std::uint64_t everything = since;
   std::vector<std::uint64_t> damaged_pages;
-  std::optional<Writer> writer;  // while it is there, nothing changes
+  std::optional<Writer> writer;  // while this Writer lives, nothing changes
   for (int pass = 0;; ++pass) {
     if (!writer && (pass == kPasses || !damaged_pages.empty())) {
-      const bool redo = !damaged_pages.empty() && door_.may_repair();  // the log may still have what the directory lost
+      const bool redo = !damaged_pages.empty() && door_.may_repair();  // the log may still have the lost entry
       MENTEDB_TRY_ASSIGN(writer, redo ? door_.lock_and_redo() : door_.lock());
       if (!damaged_pages.empty()) since = everything;
     }
@@ -269,7 +270,7 @@ Result<Changes> Reader::changes_since(Lsn since) const {
   MENTEDB_TRY_ASSIGN(const std::uint64_t cursor, passes(since.value, visit));
   // A change that a commit under way has overwritten may have been acknowledged: the commit's record stands for both.
   for (const auto& [id, lsn] : overwritten) {
-    if (lsn <= cursor) continue;  // that commit is done, and a later pass saw it
+    if (lsn <= cursor) continue;  // the commit has ended, and a later pass saw it
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
     newest[id] = now ? change_of(now->page, now->entry)
                      : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};

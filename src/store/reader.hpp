@@ -46,7 +46,7 @@ class Reader {
   /// See StorageEngine::changes_since.
   Result<Changes> changes_since(Lsn since) const;
 
-  /// Brings what the log holds into pages that are damaged.
+  /// Redoes the log, which repairs damaged pages whose last operation is still in the log.
   Result<void> repair() const;
   bool may_repair() const { return door_.may_repair(); }
 

@@ -55,7 +55,7 @@ class LogPayloads final : public PayloadSource {
     const std::size_t at = logged_.payload_at[number];
     const std::size_t bytes = logged_.operations[number].header.payload_bytes;
     if (at <= batch_.size() && bytes <= batch_.size() - at) return batch_.subspan(at, bytes);
-    return base::failf(ErrorCode::corruption, "{} changed while it was replayed; check the disk", log_.path());
+    return base::failf(ErrorCode::corruption, "{} changed between two reads; check the disk", log_.path());
   }
 
  private:
@@ -117,7 +117,7 @@ Result<Recovered> Recovery::run() {
   const bool proven = cached_tail_ && *cached_tail_ == tail();
   if (!proven) MENTEDB_TRY(check_log_is_whole());
   if (writes()) {
-    // Not earlier: a cached tail that proves damage has to be there for the next opener, too.
+    // Not earlier: a cached tail that proves damage has to stay for the next `open`, too.
     MENTEDB_TRY(state_.make_writable());
     state_.invalidate_cached_tail();
     state_.publish_page_count(tail().counters.page_count);
@@ -130,7 +130,7 @@ Result<Recovered> Recovery::run() {
     MENTEDB_TRY(index_.recount());
     MENTEDB_TRY(state_.publish(tail()));
   } else if (reapplied == 0) {
-    // Else a reader could believe that it has seen operations that are not in their pages yet.
+    // Only then. Else a reader would take operations for visible that are not in their pages yet.
     state_.advance_minimum(tail().next_lsn - 1, tail().counters.page_count, tail().counters.reuse_horizon);
   }
   return Recovered{.tail = tail(), .header = header_, .reapplied = reapplied};
@@ -193,7 +193,8 @@ Result<void> Recovery::check_log_is_whole() {
   MENTEDB_TRY_ASSIGN(const auto behind, log_.find_batch_behind(header_, tail()));
   if (behind) return damaged(fmt::format("a complete batch follows at byte {}", *behind));
   if (headers_.any_damaged()) {
-    // A header is one sector and so never torn. Was the damaged copy the newest?
+    // A header copy is one sector, so a power cut leaves it old or new. The damaged copy may have been the newest: then
+    // the pages hold later LSNs.
     MENTEDB_TRY_ASSIGN(const std::uint64_t lsn, highest_lsn_in_pages());
     if (lsn >= tail().next_lsn)
       return damaged(fmt::format("its newest header does not verify and pages hold LSN {}", lsn));
@@ -220,7 +221,7 @@ Result<void> Recovery::complete_last_batch() {
   return {};
 }
 
-// A copy that a power cut left torn is zeroed, so that damage and history can be told apart.
+// Zeroes a header copy that does not verify and was not the newest, so that no later check takes it for damage.
 Result<void> Recovery::clear_torn_header() {
   const std::size_t other = 1 - header_.epoch % 2;
   if (!headers_.damaged[other]) return {};

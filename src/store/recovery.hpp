@@ -17,7 +17,7 @@
 
 namespace mentedb::store {
 
-/// What recovery works on. Only a lock holder has all of these.
+/// The parts of the store that recovery works on. Only a lock holder has all of these.
 struct RecoveryParts {
   StoreFiles& files;
   const pages::BufferPool& pool;
@@ -34,7 +34,7 @@ struct Recovered {
 };
 
 /// `mode` repair becomes rewrite while `sync pending` is set (R7).
-/// @errors `corruption`, `io_error`, `no_space`, ...; it may be called again after any of them
+/// @errors `corruption`, `io_error`, `no_space`, ...; after any of them it may be called again
 Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode);
 
 }  // namespace mentedb::store

@@ -1,5 +1,5 @@
-// The one door from a reader to the lock, for what does not verify however often the reader looks: a writer died or was
-// stopped in the middle, or the bytes are damaged and the log still has a copy of them.
+// The one way from a reader to the lock, for bytes that do not verify after many looks. Either a writer died or stopped
+// in the middle of a write, or the bytes are damaged. The log may still have a copy of them.
 #pragma once
 
 #include <mentedb/error.hpp>
@@ -17,7 +17,7 @@ class RepairDoor {
   /// Waits for the lock. Then the operations of a dead writer are complete, and nothing changes as long as the Writer
   /// lives. @errors as Writer::acquire
   Result<Writer> lock() const;
-  /// The same, and replays the log into the pages. Bytes that do not verify then have no copy in the log.
+  /// The same, and redoes the log. Bytes that still do not verify have no copy in the log.
   Result<Writer> lock_and_redo() const;
   /// "{what} cannot be read as it is ...", for an engine that may not write. @errors `busy`
   std::unexpected<Error> refuse(const std::string& what) const;

@@ -64,7 +64,7 @@ Store::~Store() = default;
 Result<std::unique_ptr<Store>> Store::open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options,
                                            IfAbsent if_absent) {
   MENTEDB_TRY(check_options(options));
-  // A store that is replaced while it is being opened is opened again; more than a few times is no accident.
+  // Another program may replace the store while this call opens it. Then it is opened again, a few times at most.
   constexpr int kAttempts = 4;
   for (int attempt = 1;; ++attempt) {
     auto opened = open_once(vfs, path, options, if_absent);
@@ -92,7 +92,7 @@ Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::files
   return store;
 }
 
-// R3: from the checkpoint, whatever the cached tail says. Only an engine that is open already may start at the tail.
+// R3: open() redoes from the checkpoint even when the cached tail is valid. Only an open engine may start at the tail.
 Result<void> Store::recover_at_open(Writer& writer) {
   const bool read_only = options().read_only;
   MENTEDB_TRY_ASSIGN(const std::uint64_t missing,
@@ -111,8 +111,8 @@ RecoveryParts Store::recovery_parts() {
   return {.files = files_, .pool = pool_, .state = state_, .index = index_, .applier = applier_, .poison = poison_};
 }
 
-// Does this file system do what the protocol stands on? Two descriptors must exclude each other, and a write must be
-// seen through a mapping at once.
+// Tests that the file system does what the protocol needs: a lock excludes a second descriptor, and a mapping shows a
+// write at once.
 Result<void> Store::self_test() {
   const std::string& log_path = files_.log_file().path();
   MENTEDB_TRY_ASSIGN(const auto other, files_.directory().open(kLogName, vfs::OpenMode::read_only, false));
@@ -141,7 +141,7 @@ Result<Stats> Store::stats() {
   if (const auto cached = state_.cached_tail()) {
     tail = *cached;
   } else {
-    // A commit is under way, or a writer died: the lock tells.
+    // A commit is under way, or a writer died. The lock holder finds the tail.
     MENTEDB_TRY_ASSIGN(const Writer locked, writer());
     tail = locked.tail();
   }
@@ -170,7 +170,7 @@ Result<Stats> Store::stats() {
                .access_warnings = files_.directory().access_warnings(file_names(state_.index_number()))};
 }
 
-// A checkpoint waits for every dirty page; those that were written back before cost nothing then.
+// A checkpoint waits for every dirty page. A page that was written back before costs it nothing.
 void Store::start_write_back_early(const wal::Tail& tail) {
   constexpr std::uint64_t kSteps = 8;  // of the log's limit, in every epoch
   const std::uint64_t filled = (tail.offset - format::kLogStart) * kSteps / options().wal_limit_bytes;

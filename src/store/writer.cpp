@@ -23,18 +23,18 @@ Outcome<Writer> Writer::acquire(Store& store, std::chrono::milliseconds timeout)
   const bool may_write = !store.options().read_only;
   if (may_write) MENTEDB_TRY(store.state_.make_writable());
   MENTEDB_TRY(writer.find_tail());  // R5
-  // A lock holder looks ids up, and must not have to wait for the lock then.
+  // A lock holder looks ids up. It needs a table that fits, because a look-up without one would wait for the lock.
   const auto& counters = writer.tail_.counters;
   if (may_write) MENTEDB_TRY(store.index_.ensure_usable(counters.page_count, counters.memory_count));
   return writer;
 }
 
-// R5: a valid cached tail says that the last holder finished. The log's header tells the epoch's seed; it is read once
-// an epoch.
+// R5: a valid cached tail says that the last holder finished. The log's header has the epoch's seed, and
+// an engine reads it once an epoch.
 Result<void> Writer::find_tail() {
   Store& store = *store_;
   // A tail older than one that this engine has seen comes from a page of the shared state that the kernel lost and read
-  // again. A tail with more pages than the file has is made up (I10): this engine would write as many.
+  // again. A tail with more pages than the file has is forged (I10): this engine would write as many.
   const auto cached = store.state_.cached_tail();
   if (cached && cached->next_lsn >= store.highest_next_lsn_ &&
       cached->counters.page_count <= store.pool_.page_count()) {
@@ -52,7 +52,7 @@ Result<void> Writer::find_tail() {
     }
   }
   // An engine that may not write cannot make the cached tail valid: no process has written to a fresh backup, or the
-  // last writer died. For such an engine it counts whether the pages have everything.
+  // last writer died. For such an engine it is enough that the pages have every operation.
   const bool read_only = store.options().read_only;
   MENTEDB_TRY_ASSIGN(const std::uint64_t missing, recover_from_log(read_only ? RedoMode::check : RedoMode::repair));
   if (!read_only || missing == 0) return {};
@@ -110,11 +110,11 @@ Outcome<void> Writer::commit(Batch& batch) {
   MENTEDB_TRY(store.index_.make_writable(batch.changed_ids()));
   const auto image = batch.seal(tail_, store.header_.seed);
   const auto header = base::read_struct<format::BatchHeader>(image);
-  // A reader of the log would not believe such counters, so the batch is not acknowledged: a damaged directory led the
-  // batch astray.
+  // A damaged directory can lead to impossible counters. A walk of the log would end at such a batch, so the batch is
+  // not written.
   if (!format::parse_batch_header(image, tail_.offset)) {
     return base::failf(ErrorCode::corruption,
-                       "the counters of {} make no sense; run mentedb verify, then mentedb salvage",
+                       "the counters of {} are impossible; run mentedb verify, then mentedb salvage",
                        store.files_.path().string());
   }
   const wal::Tail next{.epoch = tail_.epoch,
@@ -179,7 +179,7 @@ Result<void> Writer::make_visible(const ApplyPlan& plan, std::span<const format:
                                   const wal::Tail& next, Attempt attempt) {
   Store& store = *store_;
   MENTEDB_TRY(store.state_.make_writable());
-  // Not before the batch is durable: a batch that is given up would have to take pages away from readers again.
+  // Not before the batch is durable: a batch that fails would have to take the pages away from readers again.
   store.state_.publish_page_count(next.counters.page_count);
   store.state_.raise_reuse_horizon(next.counters.reuse_horizon);
   if (attempt == Attempt::first) {
@@ -213,7 +213,7 @@ Result<void> Writer::checkpoint() {
   if (tail_.offset == format::kLogStart && !store.state_.sync_pending()) return {};
   MENTEDB_TRY(sync_pages());  // upholds I7: only then may the log be overwritten
   if (tail_.offset == format::kLogStart) return {};
-  // The header copy that stays valid should the next one be torn has to be on the disk (R1).
+  // If a power cut loses the next header copy, this epoch's copy counts. So it has to be durable first (R1).
   if (auto durable = log.ensure_header_durable(store.header_); !durable)
     return store.poison_.poison(std::move(durable).error());
   format::LogHeader next = store.header_;
@@ -226,7 +226,8 @@ Result<void> Writer::checkpoint() {
   MENTEDB_TRY_ASSIGN(const auto headers, log.read_headers());
   if (headers.newest() == nullptr || headers.newest()->epoch != next.epoch) {
     return store.poison_.poison(
-        Error{ErrorCode::io_error, 0, fmt::format("{} does not read back what was written", log.path())});
+        Error{ErrorCode::io_error, 0,
+              fmt::format("{} reads back another header than was written; check the disk", log.path())});
   }
   store.header_ = *headers.newest();
   tail_ = wal::start_of_epoch(store.header_);

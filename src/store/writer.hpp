@@ -29,10 +29,10 @@ namespace mentedb::store {
 
 class Store;
 
-/// While a Writer lives, everything committed is in its pages and nothing changes but by this Writer.
+/// While a Writer lives, every committed operation is in its pages, and only this Writer changes the store.
 ///
-/// An engine that may not write gets one, too, to look while nothing changes. Its commit, checkpoint and recover answer
-/// `read_only`.
+/// An engine that may not write gets a Writer, too, to read while nothing changes. Its commit, checkpoint and recover
+/// answer `read_only`.
 class Writer {
  public:
   /// Takes the lock. Then, in this order: R11, the check for poison, R5.
@@ -49,13 +49,13 @@ class Writer {
   /// Makes everything that the log holds durable in the pages, then begins a new epoch at the log's start.
   /// @errors `io_error`: the log is kept and nothing is lost
   Result<void> checkpoint();
-  /// Replays the log from the checkpoint into the pages, where they are behind or damaged.
+  /// Redoes the log from the checkpoint. That repairs each page that is behind or damaged and that the log has.
   Result<void> redo_log();
-  /// The same, and makes a fresh id index. The log is not reset.
+  /// The same, and rebuilds the id index. The log is not reset.
   Result<void> recover();
 
  private:
-  friend class Store;  // open() recovers first, whatever the cached tail says (R3)
+  friend class Store;  // open() recovers first, also when the cached tail is valid (R3)
   Writer(Store& store, StoreLock::Hold lock) : store_(&store), lock_(std::move(lock)) {}
 
   Result<void> find_tail();

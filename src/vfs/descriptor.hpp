@@ -1,4 +1,5 @@
-// A file descriptor that is closed when nobody took it over: between open(2) and its owner an allocation may fail.
+// The owner of a file descriptor. An allocation can fail between open(2) and the object that keeps the descriptor, and
+// then the descriptor is closed here.
 #pragma once
 
 #include <utility>
@@ -21,7 +22,7 @@ class Descriptor {
 
   explicit operator bool() const { return number_ >= 0; }
   [[nodiscard]] int get() const { return number_; }
-  /// The caller closes it.
+  /// Gives the descriptor to the caller, who closes it.
   int release() { return std::exchange(number_, -1); }
 
  private:

@@ -12,8 +12,8 @@ struct Kind {
   std::string_view name;
 };
 
-// Values from statfs(2) and linux/magic.h. FUSE is not listed: it is local or remote, and the live self-test of
-// open() decides.
+// Values from statfs(2) and linux/magic.h. FUSE is not listed, because a FUSE file system can be local or remote. There
+// the self-test of open() decides.
 constexpr Kind kShared[] = {
     {0x6969, "NFS"},       {0x517B, "SMB"},
     {0xFF534D42, "CIFS"},  {0xFE534D42, "SMB2"},

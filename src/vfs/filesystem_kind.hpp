@@ -1,4 +1,5 @@
-// Which file systems are known not to carry locks and shared mappings to everyone who can write the files.
+// The file systems that are known not to serve a store: several machines can write their files, and a lock or a shared
+// mapping on one machine does not reach the others.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 
 namespace mentedb::vfs {
 
-/// A sentence for statfs(2)'s f_type, or nothing for file systems that may be tried.
+/// The reason, for the f_type of statfs(2). Nothing when the file system may be tried.
 std::optional<std::string> unsupported_filesystem_reason(std::uint64_t f_type);
 
 }  // namespace mentedb::vfs

@@ -13,7 +13,7 @@
 namespace mentedb::vfs {
 namespace {
 
-// A page that the kernel wipes in a forked child; where MADV_WIPEONFORK is missing the child handler wipes it.
+// A word on a page that the kernel wipes in a forked child. Without MADV_WIPEONFORK the atfork handler stores the 0.
 std::atomic<std::uint64_t>* guard_word() {
   static std::atomic<std::uint64_t>* const word = [] {
     const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -61,7 +61,8 @@ std::uint64_t process_token() {
   std::uint64_t token = word->load(std::memory_order_relaxed);
   if (token != 0) [[likely]]
     return token;
-  // The pid alone would do but for pid reuse by a grandchild; the counter is inherited and so differs along a line.
+  // A grandchild may get the pid of its grandparent again, so the pid alone is not enough. Children inherit the counter
+  // and raise it, so it differs between ancestors and descendants.
   static std::atomic<std::uint64_t> generation{0};
   const std::uint64_t fresh = (generation.fetch_add(1) + 1) << 32 | static_cast<std::uint32_t>(getpid());
   word->compare_exchange_strong(token, fresh);

@@ -1,20 +1,21 @@
-// What a forked child may not do: use its parent's engine or keep its parent's lock alive.
+// A forked child must not use its parent's engine, and must not keep its parent's lock.
 //
-// flock(2) belongs to the open file description, which a child inherits: a child that merely exists would keep a
-// killed parent's lock for ever. So the child's atfork handler closes every registered lock descriptor (closing
-// a duplicate does not unlock), and `process_token` tells an engine that it is in a child.
+// flock(2) belongs to the open file description, and a child inherits that. So a child that does nothing would keep the
+// lock of a killed parent for as long as the child lives. The atfork handler of the child closes every registered lock
+// descriptor. Closing a duplicate does not unlock. An engine compares `process_token` to learn that it is in a child.
 #pragma once
 
 #include <cstdint>
 
 namespace mentedb::vfs {
 
-/// Differs between a process and its forked children (not between threads). One load once initialised.
+/// Differs between a process and its forked children, and is the same for all threads. Costs one load after the first
+/// call.
 std::uint64_t process_token();
 
-/// Descriptors that a forked child must not keep.
+/// A forked child closes this descriptor.
 void register_lock_descriptor(int descriptor);
-/// Only in the process that registered it: in a child the number may stand for another file.
+/// Call it only in the process that registered the descriptor: in a child the number may be that of another file.
 void unregister_lock_descriptor(int descriptor);
 
 }  // namespace mentedb::vfs

@@ -26,8 +26,8 @@ PosixFile::PosixFile(int descriptor, std::string path, bool direct)
     : descriptor_(descriptor), path_(std::move(path)), direct_(direct) {}
 
 PosixFile::~PosixFile() {
-  // In a forked child the handler has closed a lock descriptor already, and the number may be somebody else's now: even
-  // the lock of an engine that the child has opened itself.
+  // In a forked child the atfork handler has closed the lock descriptor already. The number may be that of another file
+  // now, even of the lock of an engine that the child has opened.
   if (lock_registered_ && lock_owner_ != process_token()) return;
   if (lock_registered_) unregister_lock_descriptor(descriptor_);
   ::close(descriptor_);
@@ -75,7 +75,8 @@ Result<void> PosixFile::write_at(std::uint64_t offset, std::span<const std::byte
 
 Result<void> PosixFile::sync() {
   while (fdatasync(descriptor_) != 0) {
-    // Never retried for a real error: the kernel reports it once and a second call would succeed without the data.
+    // A failed sync is never retried: the kernel reports a failed write-back once, and a second call would succeed
+    // without the data.
     if (errno != EINTR) return errno_error(errno, "sync", path_);
   }
   return {};
@@ -90,7 +91,7 @@ Result<void> PosixFile::allocate(std::uint64_t offset, std::uint64_t length) {
   return {};
 }
 
-// Where the file system cannot reserve space; only bytes beyond the end of the file are written.
+// For a file system that cannot reserve space. Only bytes beyond the end of the file are written, so no data is lost.
 Result<void> PosixFile::allocate_by_writing(std::uint64_t offset, std::uint64_t length) {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, size_bytes());
   const std::vector<std::byte> zeros(std::size_t{1} << 16);
@@ -109,7 +110,7 @@ void PosixFile::remember_lock() {
   if (lock_registered_) return;
   lock_owner_ = process_token();
   register_lock_descriptor(descriptor_);
-  lock_registered_ = true;  // not before: registering allocates, and may be done again
+  lock_registered_ = true;  // last: registering allocates and may throw, and then the next call tries again
 }
 
 Result<bool> PosixFile::try_lock() {
@@ -154,7 +155,7 @@ Result<std::unique_ptr<Mapping>> PosixFile::map(std::uint64_t offset, std::size_
   void* data = mmap(nullptr, length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor_,
                     static_cast<off_t>(offset));
   if (data == MAP_FAILED) return errno_error(errno, "map", path_);
-  madvise(data, length, MADV_DONTDUMP);  // memories do not belong into core files
+  madvise(data, length, MADV_DONTDUMP);  // a core file must not hold memories
   try {
     return std::make_unique<PosixMapping>(static_cast<std::byte*>(data), length, writable, path_);
   } catch (...) {

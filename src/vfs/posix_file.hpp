@@ -1,4 +1,4 @@
-// An open file and its mappings.
+// An open file on the operating system. It retries calls that a signal interrupted, and it never retries a failed sync.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class PosixFile final : public File {
   std::string path_;
   bool direct_;
   bool lock_registered_ = false;
-  std::uint64_t lock_owner_ = 0;  ///< process_token of who registered it
+  std::uint64_t lock_owner_ = 0;  ///< process_token of the process that registered the descriptor
 };
 
 }  // namespace mentedb::vfs

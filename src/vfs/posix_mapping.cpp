@@ -29,7 +29,8 @@ constexpr int kPopulateWrite = MADV_POPULATE_WRITE;
 #endif
 constexpr std::size_t kPageBytes = 4096;
 
-// What a page fault ran into: the kernel only says that there would have been a SIGBUS.
+// The errno behind a failed page fault. The kernel says only that a load or store would have raised SIGBUS, so the
+// state of the file system has to tell the reason.
 int reason_of_a_failed_fault(const std::string& path) {
   constexpr std::uint64_t kLittleBytes = std::uint64_t{1} << 20;
   struct statvfs status{};
@@ -47,7 +48,7 @@ PosixMapping::~PosixMapping() { munmap(data_, size_bytes()); }
 
 Result<void> PosixMapping::populate(std::size_t offset, std::size_t length) {
   if (advise(offset, length, kPopulateRead)) return {};
-  // EFAULT stands for what would have been SIGBUS: a sector that cannot be read or a file cut short.
+  // EFAULT: a load would have raised SIGBUS, because the disk cannot read a sector or because the file is cut short.
   return errno_error(errno == EFAULT ? EIO : errno, "read", path_);
 }
 
@@ -62,17 +63,17 @@ bool PosixMapping::advise(std::size_t offset, std::size_t length, int advice) co
   const std::size_t begin = offset / kPageBytes * kPageBytes;
   const std::size_t end = offset + length;
   for (int attempt = 1; madvise(data_ + begin, end - begin, advice) != 0; ++attempt) {
-    constexpr int kMostAttempts = 1'000;  // EAGAIN says that the kernel is short of something; not for ever
+    constexpr int kMostAttempts = 1'000;  // EAGAIN: the kernel is short of a resource, for a while
     if (errno == EINTR || (errno == EAGAIN && attempt < kMostAttempts)) continue;
-    return errno == EINVAL;  // Linux before 5.14 has no such check: what cannot be read or written is then SIGBUS
+    return errno == EINVAL;  // Linux before 5.14 cannot populate: there the later load or store raises SIGBUS
   }
   return true;
 }
 
 void PosixMapping::copy(std::size_t offset, std::span<std::byte> out) const {
   MENTEDB_ASSERT(offset <= size_bytes() && out.size() <= size_bytes() - offset);
-  // The acquire fence orders this copy after the load that told where to read; the one behind it orders the copy
-  // before the load that checks it (R8).
+  // The first fence orders the copy after the load that said where to read. The second fence orders the copy before the
+  // load that checks it (R8).
   std::atomic_thread_fence(std::memory_order_acquire);
   std::memcpy(out.data(), data_ + offset, out.size());
   std::atomic_thread_fence(std::memory_order_acquire);

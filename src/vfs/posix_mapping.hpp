@@ -1,4 +1,4 @@
-// A shared mapping: plain loads, release stores, futexes.
+// A shared mapping on the operating system: acquire loads, release stores, copies that may be torn, and futexes.
 #pragma once
 
 #include <string>

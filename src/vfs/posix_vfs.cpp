@@ -26,7 +26,7 @@
 namespace mentedb::vfs {
 namespace {
 
-// A store's descriptor must never stand where a program writes its standard output.
+// Moves a descriptor above 2. A program that closed its standard output would else print into a file of the store.
 int above_standard_streams(int descriptor) {
   if (descriptor < 0 || descriptor > 2) return descriptor;
   const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
@@ -46,14 +46,15 @@ Descriptor open_at(int directory, const char* name, int flags, mode_t mode = 0) 
 
 std::unexpected<Error> writable_by_everybody(std::string_view path) {
   return base::failf(ErrorCode::permission_denied,
-                     "{} can be written by everybody, so its memories could be changed by anyone; "
-                     "run: chmod o-w '{}', or choose a directory of your own",
+                     "every user can write to {}, and so can change its memories; run: chmod o-w '{}', or choose a "
+                     "directory of your own",
                      path, path);
 }
 
-// Copy-on-write file systems (btrfs) overwrite this file in place: then a write to space that the file has needs no new
-// space, on a full disk neither, and direct I/O is not redirected through the page cache. Everything in a store carries
-// its own checksum. Only possible while the file is empty; elsewhere it is refused or means nothing.
+// Makes a copy-on-write file system (btrfs) overwrite this file in place. Then a write to space that the file has needs
+// no new space, also on a full disk, and direct I/O does not go through the page cache.
+// The file system then keeps no checksum of the file, and the store's own checksums take its place. The flag can be set
+// only while the file is empty. Other file systems refuse the flag or ignore it.
 void turn_off_copy_on_write(int descriptor) {
   int flags = 0;
   if (ioctl(descriptor, FS_IOC_GETFLAGS, &flags) != 0 || (flags & FS_NOCOW_FL) != 0) return;
@@ -85,17 +86,17 @@ class PosixDirectory final : public Directory {
 Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMode mode, bool direct) {
   const std::string file_name(name);
   const std::string path = path_of(name);
-  // O_NONBLOCK: a fifo put there must not hang the opener; it has no effect on regular files.
+  // O_NONBLOCK: a fifo in the place of the file must not hang the opener. The flag has no effect on a regular file.
   int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
   Descriptor descriptor;
   if (mode == OpenMode::create) {
     descriptor = open_at(descriptor_.get(), file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
     if (!descriptor && errno != EEXIST) return errno_error(errno, "create", path);
     if (descriptor) {
-      fchmod(descriptor.get(), 0600);  // whatever the umask took away
+      fchmod(descriptor.get(), 0600);  // the umask may have taken bits away
       turn_off_copy_on_write(descriptor.get());
     }
-    if (direct) descriptor = Descriptor();  // opened again below, with O_DIRECT where it is taken
+    if (direct) descriptor = Descriptor();  // opened again below, with O_DIRECT if the file system takes that
   }
   bool is_direct = false;
   if (!descriptor && direct) {
@@ -108,7 +109,7 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   struct stat status{};
   if (fstat(descriptor.get(), &status) != 0) return errno_error(errno, "look at", path);
   if (!S_ISREG(status.st_mode)) {
-    return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it or choose another directory",
+    return base::failf(ErrorCode::invalid_argument, "{} is no regular file; remove it, or choose another directory",
                        path);
   }
   if ((status.st_mode & S_IWOTH) != 0) return writable_by_everybody(path);
@@ -160,8 +161,8 @@ std::optional<std::string> PosixDirectory::unsupported_reason() const {
   return unsupported_filesystem_reason(static_cast<std::uint32_t>(status.f_type));
 }
 
-// Not refused, since it may be meant: a group of one user is the default on some systems, and root looks after the
-// stores of others.
+// A warning and no refusal, since the owner may want it: on some systems each user has a group of one by default, and
+// root works on the stores of other users.
 std::vector<std::string> PosixDirectory::access_warnings(std::span<const std::string> names) const {
   std::vector<std::string> warnings;
   struct stat directory{};
@@ -169,12 +170,12 @@ std::vector<std::string> PosixDirectory::access_warnings(std::span<const std::st
   const uid_t user = geteuid();
   if (directory.st_uid != user && user != 0) {
     warnings.push_back(
-        fmt::format("{} belongs to user {}, who can replace its files; keep memories in your own directory", path_,
-                    directory.st_uid));
+        fmt::format("{} belongs to user {}, and that user can replace its files; keep memories in your own directory",
+                    path_, directory.st_uid));
   }
   const auto check_group = [&](const struct stat& status, const std::string& path) {
     if ((status.st_mode & S_IWGRP) == 0) return;
-    warnings.push_back(fmt::format("{} can be written by group {}; unless that is meant, run: chmod g-w '{}'", path,
+    warnings.push_back(fmt::format("{} can be written by group {}; unless you want that, run: chmod g-w '{}'", path,
                                    status.st_gid, path));
   };
   check_group(directory, path_);
@@ -188,10 +189,10 @@ std::vector<std::string> PosixDirectory::access_warnings(std::span<const std::st
                                      path, status.st_uid, directory.st_uid));
     }
     if (status.st_nlink > 1) {
-      warnings.push_back(fmt::format(
-          "{} has {} names (hard links), and whoever writes to another one changes the store; use mentedb backup for a "
-          "copy",
-          path, status.st_nlink));
+      warnings.push_back(
+          fmt::format("{} has {} names (hard links), and a write through another name changes the store; remove the "
+                      "others, and use mentedb backup for a copy",
+                      path, status.st_nlink));
     }
   }
   return warnings;
@@ -226,14 +227,15 @@ Result<void> sync_directory(const std::filesystem::path& path) {
   return {};
 }
 
-// 0700 and its name durable. An existing one is no error.
+// Makes the directory with mode 0700 and makes its name durable. A directory that exists is no error: then `made` is
+// false.
 Result<void> make_directory(const std::filesystem::path& path, bool& made) {
   made = mkdir(path.c_str(), 0700) == 0;
   if (!made) {
     if (errno == EEXIST) return {};
     return errno_error(errno, "create", path.string());
   }
-  // Whatever the umask took away; never through a link that somebody has put there meanwhile.
+  // The umask may have taken bits away. Another program may have put a link there meanwhile, and it is not followed.
   if (fchmodat(AT_FDCWD, path.c_str(), 0700, AT_SYMLINK_NOFOLLOW) != 0)
     return errno_error(errno, "create", path.string());
   return sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
@@ -261,7 +263,7 @@ Result<std::unique_ptr<Directory>> PosixVfs::open_directory(const std::filesyste
 Result<std::unique_ptr<Directory>> PosixVfs::create_directory(const std::filesystem::path& path) {
   MENTEDB_TRY_ASSIGN(const std::filesystem::path full, absolute_path(path));
   if (full.has_parent_path()) MENTEDB_TRY(make_directories(full.parent_path()));
-  // Whatever fails, also an allocation: the next attempt must not find it.
+  // Any failure below, also of an allocation, removes the directory, so that the next attempt does not find it.
   struct RemoveUnlessKept {
     const std::filesystem::path& path;
     bool made = false;
@@ -288,7 +290,7 @@ Result<void> PosixVfs::remove_directory(const std::filesystem::path& path) {
 void PosixVfs::random_bytes(std::span<std::byte> out) { base::fill_random(out); }
 
 std::array<std::uint8_t, 16> PosixVfs::boot_id() const {
-  // Without a stream: those swallow a failed allocation, and then the boot would look unknown.
+  // Read with a system call: a stream hides a failed allocation, and then the boot id would look unknown.
   const Descriptor file = open_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY);
   std::array<char, 36> text{};
   ssize_t got = 0;
@@ -303,7 +305,8 @@ std::array<std::uint8_t, 16> PosixVfs::boot_id() const {
 }  // namespace
 
 Vfs& posix_vfs() {
-  // Never destroyed, since engines may outlive static destruction; in static memory, since nothing may be thrown here.
+  // Never destroyed, because an engine may outlive static destruction. In static memory, because this function must not
+  // throw.
   alignas(PosixVfs) static std::byte storage[sizeof(PosixVfs)];
   static PosixVfs* const instance = new (storage) PosixVfs;
   return *instance;

@@ -1,4 +1,5 @@
-// The seam bound to the operating system: the only place that calls open, pread, pwrite, fdatasync, flock and mmap.
+// The I/O seam on the operating system. Together with posix_file and posix_mapping it is the only place that calls
+// open, pread, pwrite, fdatasync, flock and mmap on a store.
 #pragma once
 
 #include "vfs/vfs.hpp"

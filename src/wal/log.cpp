@@ -24,7 +24,7 @@ const format::LogHeader* Log::Headers::newest() const {
 Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t length, std::uint64_t ahead) {
   const bool buffered = offset >= buffered_offset_ && offset + length <= buffered_offset_ + buffered_bytes_;
   if (!buffered) {
-    if (length > ahead) {  // a length that a batch header claims: not believed beyond the file (I10)
+    if (length > ahead) {  // a batch header claims this length, and it may reach beyond the file (I10)
       MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
       if (length > size - std::min(offset, size)) return std::span<const std::byte>();
     }
@@ -40,14 +40,14 @@ Result<std::span<const std::byte>> Log::read(std::uint64_t offset, std::uint64_t
 }
 
 Result<Log::Headers> Log::read_headers() {
-  buffered_bytes_ = 0;  // other processes write the file between two holds of the lock
+  buffered_bytes_ = 0;  // another process may have written the file since the last read
   MENTEDB_TRY_ASSIGN(const auto bytes, read(0, format::kLogStart, format::kLogStart));
   Headers headers;
   for (std::size_t i = 0; i < 2; ++i) {
     const std::uint64_t begin = std::min<std::uint64_t>(i * format::kLogHeaderBytes, bytes.size());
     const auto block = bytes.subspan(begin, std::min<std::uint64_t>(format::kLogHeaderBytes, bytes.size() - begin));
     headers.copy[i] = format::decode_log_header(block);
-    // The place of a copy is part of what it says.
+    // An epoch has one place for its copy. A header at the other place is not valid.
     if (headers.copy[i] && headers.copy[i]->epoch % 2 != i) headers.copy[i].reset();
     headers.damaged[i] = !headers.copy[i] && !base::is_zero(block);
   }
@@ -61,7 +61,7 @@ Result<std::span<const std::byte>> Log::read_batch(std::uint64_t offset, std::ui
     MENTEDB_TRY_ASSIGN(bytes, read(offset, header->bytes));
     if (format::batch_verifies(bytes, seed)) return bytes;
   }
-  return base::failf(ErrorCode::corruption, "the batch at byte {} of {} changed while it was replayed; check the disk",
+  return base::failf(ErrorCode::corruption, "the batch at byte {} of {} changed between two reads; check the disk",
                      offset, file_.path());
 }
 
@@ -74,7 +74,7 @@ Result<WalkEnd> Log::walk(const format::LogHeader& header, const Visitor& visit)
     MENTEDB_TRY_ASSIGN(auto bytes, read(tail.offset, base::kBlockBytes));
     const auto batch = format::parse_batch_header(bytes, tail.offset);
     if (!batch || batch->first_lsn != tail.next_lsn || batch->previous_checksum != tail.previous_checksum) break;
-    if (batch->counters.page_count < tail.counters.page_count) break;  // no writer takes pages away
+    if (batch->counters.page_count < tail.counters.page_count) break;  // no writer lowers the page count
     MENTEDB_TRY_ASSIGN(bytes, read(tail.offset, batch->bytes));
     if (bytes.size() != batch->bytes || !format::batch_verifies(bytes, header.seed)) break;
     MENTEDB_TRY(visit(tail.offset, *batch, bytes));
@@ -90,9 +90,9 @@ Result<WalkEnd> Log::walk(const format::LogHeader& header, const Visitor& visit)
 
 Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogHeader& header, const Tail& tail) {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
-  // Batches do not overlap, so all of them together are no longer than the file. Only made-up headers claim more (in
-  // the payload of a raw page, say); without a bound each block could have the rest of the file read (I10). Short ones
-  // are always looked at.
+  // Batches do not overlap, so all of them together are no longer than the file. Forged headers can claim more, for
+  // example inside the payload of a raw page. Without a bound each block could make us read the rest of the file (I10).
+  // A short batch is always checked.
   constexpr std::uint64_t kShortBytes = 16 * base::kBlockBytes;
   std::uint64_t claims_left = kClaimsPerFile * size;
   for (std::uint64_t offset = tail.offset; offset < size; offset += base::kBlockBytes) {
@@ -131,7 +131,9 @@ Result<void> Log::rewrite_batch(std::uint64_t offset, std::uint64_t bytes, std::
   MENTEDB_TRY(read_batch(offset, seed));
   const std::uint64_t padded = base::round_up(bytes, base::kBlockBytes);
   MENTEDB_TRY_ASSIGN(const auto again, read(offset, padded));
-  if (again.size() != padded) return base::failf(ErrorCode::corruption, "{} is cut short at byte {}", path(), offset);
+  if (again.size() != padded)
+    return base::failf(ErrorCode::corruption,
+                       "{} ends inside the batch at byte {}; restore a backup, or run mentedb salvage", path(), offset);
   MENTEDB_TRY(file_.write_at(offset, again));
   return file_.sync();
 }
@@ -151,7 +153,8 @@ Result<void> Log::erase_unwritten(std::uint64_t offset) {
   return sync();
 }
 
-// Whatever the errno (a full disk, too): after a failed sync the bytes may be on the device or not.
+// After a failed sync the bytes may be on the device or not, for each errno, also for that of a full disk. So the error
+// is `io_error`, and never the `no_space` that promises an unchanged store.
 Result<void> Log::sync() {
   auto synced = file_.sync();
   if (!synced) synced.error().code = ErrorCode::io_error;
@@ -183,7 +186,7 @@ Result<void> Log::grow(std::uint64_t bytes) {
   buffer_.reserve(kReadAheadBytes);
   const auto zeros = buffer_.first(kReadAheadBytes);
   std::ranges::fill(zeros, std::byte{0});
-  // A block that an interrupted growth left half written is zeroed again.
+  // An interrupted growth may have left the last block half written. That block is zeroed again.
   for (std::uint64_t offset = size / base::kBlockBytes * base::kBlockBytes; offset < bytes;) {
     const std::uint64_t n = std::min<std::uint64_t>(zeros.size(), base::round_up(bytes, base::kBlockBytes) - offset);
     MENTEDB_TRY(file_.write_at(offset, zeros.first(n)));

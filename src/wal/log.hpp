@@ -1,13 +1,16 @@
-// wal.log: append, walk, reset. The chain of batches from the newest header slot is the truth about what was
-// committed; everything quicker is a hint (docs/architecture.md "Idea 4").
+// wal.log: append, walk, reset. The chain of batches from the newest header copy decides which operations are
+// committed. The cached tail and the id index only save work: each can be made again from the log and the pages.
 //
 // Definitions
-//   epoch  the time between two checkpoints; each has its own random seed, so no old batch continues a new chain.
-//   slot   one of two header blocks, written in turn, at checkpoints only. The valid one with the higher epoch counts.
-//   tail   where the next batch goes, and what it has to continue (struct Tail).
+//   epoch        the time between two checkpoints. Each epoch has its own random seed, so no batch of an older epoch
+//                continues the chain.
+//   header copy  one of the two header blocks. Checkpoints write them in turn. The valid copy with the higher epoch
+//                counts.
+//   tail         the place of the next batch, and the LSN and checksum that it has to continue (struct Tail)
 // Invariants
-//   I7 committed batches are not overwritten before `reset`, except by R2 with the same bytes;
-//   I8 LSNs go on across resets. Only the holder of the store's lock calls anything here.
+//   I7  Nothing overwrites a committed batch before `reset`, except R2 with the same bytes.
+//   I8  LSNs go on across resets.
+// Only the lock holder writes. verify and inspect read without the lock, so a batch may change while they read it.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +28,7 @@
 
 namespace mentedb::wal {
 
-/// The end of the chain of batches. The cached tail in the shared state holds one.
+/// The end of the chain of batches. The cached tail is one that the shared state keeps.
 struct Tail {
   std::uint64_t epoch = 0;
   std::uint64_t offset = 0;
@@ -39,7 +42,7 @@ Tail start_of_epoch(const format::LogHeader& header);
 
 inline constexpr std::uint64_t kInitialLogBytes = std::uint64_t{1} << 20;
 
-/// What a walk found behind the last batch of the chain.
+/// Where a walk found the end of the chain, and the last batch before it.
 struct WalkEnd {
   Tail tail;
   std::uint64_t last_batch_offset = 0;  ///< 0: the epoch has no batch
@@ -54,7 +57,7 @@ class Log {
   /// `file` outlives the log.
   explicit Log(vfs::File& file) : file_(file) {}
 
-  /// Both copies of the header as they are; an invalid one is nothing. `damaged` tells invalid from never written.
+  /// Both header copies. An invalid copy is nothing; it is `damaged` when its block is not all zero.
   struct Headers {
     std::optional<format::LogHeader> copy[2];
     bool damaged[2] = {false, false};
@@ -63,43 +66,43 @@ class Log {
   };
   Result<Headers> read_headers();
 
-  /// Visits the batches of the slot's epoch in order and tells where the chain ends. Reads only.
+  /// Visits the batches of the header's epoch in order and tells where the chain ends. Reads only.
   Result<WalkEnd> walk(const format::LogHeader& header, const Visitor& visit);
-  /// The offset of a complete batch of the epoch behind the end of the chain. Its existence proves that
-  /// synced bytes between were damaged: a torn end is never followed by anything.
+  /// The offset of a complete batch of the epoch behind the end of the chain. Such a batch proves that synced bytes
+  /// before it were damaged, because a writer appends nothing behind a torn end.
   Result<std::optional<std::uint64_t>> find_batch_behind(const format::LogHeader& header, const Tail& tail);
-  /// One verified batch; valid until the next call. @errors `corruption`
+  /// One verified batch. The bytes stay valid until the next call. @errors `corruption`
   Result<std::span<const std::byte>> read_batch(std::uint64_t offset, std::uint64_t seed);
 
-  /// R1: makes the slot of the epoch durable unless this process has already seen it synced.
+  /// R1: writes and syncs the epoch's header copy, unless this Log has seen it synced.
   Result<void> ensure_header_durable(const format::LogHeader& header);
   /// R2: writes a complete batch again with the same bytes and syncs it.
   Result<void> rewrite_batch(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed);
-  /// Writes one padded batch at the tail and syncs it. The durability of everything acknowledged hangs on this call.
+  /// Writes one padded batch at the tail and syncs it. When it returns, the batch is durable (I1).
   Result<void> append(std::uint64_t offset, std::span<const std::byte> padded_batch);
-  /// Makes sure that nothing of a batch whose write failed for want of space is ever taken for a batch: a short write
-  /// may have left all of its bytes but the padding.
+  /// Zeroes the first block of a batch whose write failed for want of space, and syncs. The short write may have left a
+  /// complete batch without its padding, and a walk would take that for a committed one.
   Result<void> erase_unwritten(std::uint64_t offset);
-  /// Begins the epoch of `next`: writes its slot and syncs it. The batches of the epoch before are gone.
+  /// Begins the epoch of `next`: writes its header copy and syncs it. From then on the older batches do not count.
   Result<void> reset(const format::LogHeader& next);
-  /// Zeroes the other slot, which a power cut left torn, so that damage and history can be told apart.
+  /// Zeroes a header copy that does not verify and does not count, so that no later check takes it for damage.
   Result<void> clear_header(std::size_t index);
 
-  /// Bytes of the file that were written, so that overwriting them allocates nothing.
-  /// What this process knows of it: others may have made the file longer, never shorter.
+  /// The written bytes of the file, as far as this Log has looked: overwriting them allocates nothing. Another process
+  /// may have made the file longer. No process makes it shorter.
   std::uint64_t known_capacity_bytes() const { return known_capacity_; }
   Result<std::uint64_t> capacity_bytes();
-  /// Writes zeros up to `bytes` and syncs. @errors `no_space`: nothing changed
+  /// Writes zeros up to `bytes` and syncs. @errors `no_space`: no batch was touched
   Result<void> grow(std::uint64_t bytes);
 
   const std::string& path() const { return file_.path(); }
 
  private:
-  // Makes [offset, offset + length) available in buffer_ and returns it; shorter at the end of the file.
+  // Reads [offset, offset + length) into buffer_ and returns it. The result is shorter at the end of the file.
   Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t length,
                                           std::uint64_t ahead = kReadAheadBytes);
   static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
-  static constexpr std::uint64_t kClaimsPerFile = 4;  ///< sizes of the file, for claims in `find_batch_behind`
+  static constexpr std::uint64_t kClaimsPerFile = 4;  ///< in sizes of the file; see `find_batch_behind`
   Result<void> write_header(const format::LogHeader& header);
   Result<void> sync();
 

@@ -175,7 +175,7 @@ std::string DamagedStore::what_is_wrong(const SalvageReport& report, const std::
   };
   std::vector<std::string> lost;
   std::uint64_t counted = 0;
-  bool unknown = named(report.notes, "how many memories the store had is not known");
+  bool unknown = named(report.notes, "the store's last count of its memories is not known");
   bool log_gap = false;
   for (const Problem& problem : report.lost) {
     lost.push_back(problem.message);

@@ -217,7 +217,7 @@ TEST(FromJson, NamesTheAttributeThatIsWrong) {
   refused(R"({"k":{"Bytes":[1,-1]}})", "attributes[\"k\"], byte 1: the number is negative");
   refused(R"({"k":{"Bytes":[1,2.5]}})", "byte 1: expected an integer from 0 to 255");
   refused(R"({"k":{"Bytes":"AA=="}})", "attributes[\"k\"]: expected an array of integers");
-  refused(R"({"k":{"String":"a","Integer":1}})", "attributes[\"k\"]: one attribute has one value");
+  refused(R"({"k":{"String":"a","Integer":1}})", "attributes[\"k\"]: the attribute has more than one value");
 }
 
 TEST(FromJson, RefusesTextThatIsNotUtf8) {
