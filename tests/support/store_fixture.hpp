@@ -11,8 +11,8 @@
 #include <mentedb/storage_engine.hpp>
 
 #include "engine/engine_impl.hpp"
-#include "offline/verify.hpp"
 #include "format/page_format.hpp"
+#include "offline/verify.hpp"
 #include "support/memory_ids.hpp"
 #include "support/results.hpp"
 #include "support/sim/sim_vfs.hpp"
