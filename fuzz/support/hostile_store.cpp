@@ -203,7 +203,7 @@ void HostileStore::edit_slot(Input& input) {
 void HostileStore::edit_words(Input& input) {
   constexpr std::size_t kHintWords = 10;
   const std::uint8_t what = input.byte();
-  if (what < 96) {  // the hint, with its check
+  if (what < 96) {  // the cached tail, with its check
     auto bytes = read(kPages, format::kSharedStateOffset, 8 * kHintWords);
     const std::uint64_t value = input.number();
     std::memcpy(bytes.data() + 8 + 8 * (what % (kHintWords - 1)), &value, sizeof value);

@@ -1,4 +1,4 @@
-// Superblock, header slot of the log, header of an id index, and names of index files.
+// Superblock, header copy of the log, header of an id index, and names of index files.
 
 #include <array>
 #include <string>

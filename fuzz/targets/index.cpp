@@ -1,4 +1,4 @@
-// The id index: a file and shared words somebody made up, looked up, written to, and made anew.
+// The id index: a file and shared state somebody made up, looked up, written to, and made anew.
 
 #include <array>
 
@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Input input(data, size);
   static const format::Geometry geometry(format::kMinPageBytes);
   static fuzz::MemoryFile pages_file("pages.db");
-  make_pages(pages_file, geometry);  // each time: what one input left in the shared words is no other's
+  make_pages(pages_file, geometry);  // each time: what one input left in the shared state is no other's
   fuzz::MemoryDirectory directory;
   const auto opened = fuzz::open_memory_file(pages_file);
   shared::SharedState words(*opened->map(format::kSharedStateOffset, base::kBlockBytes, true), kSeed);

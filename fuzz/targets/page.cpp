@@ -1,5 +1,5 @@
 // Runs: a header and a payload somebody made up, decoded from bytes, and read through the buffer pool from a file with
-// shared words somebody made up.
+// shared state somebody made up.
 
 #include <array>
 #include <vector>

@@ -58,7 +58,7 @@ void expect_nothing_lost(SimDisk& disk, Process& process, const std::function<vo
     accident(trace);
     dies([&] { EXPECT_FALSE(call()); });
   }
-  constexpr std::size_t kWordsEnd = 8'192;  // the pages behind the shared words
+  constexpr std::size_t kWordsEnd = 8'192;  // the pages behind the shared state
   disk.damage("/store/pages.db", kWordsEnd, std::span(on_device).subspan(kWordsEnd));
   EXPECT_TRUE(ok(process->store_memory(make_memory(3, 1))));
   EXPECT_TRUE(ok(process->checkpoint()));
@@ -68,8 +68,9 @@ void expect_nothing_lost(SimDisk& disk, Process& process, const std::function<vo
 }
 
 // A checkpoint's sync failed, and the kernel dropped a page that it could not write and read it again as the device has
-// it. The hint was still valid, so the next writer planned on a directory that did not know of what was acknowledged.
-TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
+// it. The cached tail was still valid, so the next writer planned on a directory that did not know of what was
+// acknowledged.
+TEST(Model, NoWriterBuildsOnPagesThatAFailedSyncLost) {
   SimDisk disk;
   Process process(disk);
   expect_nothing_lost(
@@ -79,7 +80,7 @@ TEST(Model, NobodyBuildsOnPagesThatAFailedSyncLost) {
 
 // The same when another file's sync is what failed: a device that drops its cache then has not got the pages either,
 // and the growth of the log is a failure after which the engine goes on.
-TEST(Model, NobodyBuildsOnPagesThatAFailedGrowthOfTheLogLost) {
+TEST(Model, NoWriterBuildsOnPagesThatAFailedGrowthOfTheLogLost) {
   SimDisk disk;
   Process process = Process::idle(disk);
   process.open_and_close();
@@ -89,8 +90,8 @@ TEST(Model, NobodyBuildsOnPagesThatAFailedGrowthOfTheLogLost) {
       [&] { return process->store_memory(make_memory(9, 1, 200'000)).has_value(); });
 }
 
-// R7. The process that would get the error is killed in the sync and tells no other: the hint is gone before.
-TEST(Model, NobodyBuildsOnPagesThatASyncOfTheDeadLost) {
+// R7. The process that would get the error is killed in the sync and tells no other: the cached tail is gone before.
+TEST(Model, NoWriterBuildsOnPagesThatASyncOfTheDeadLost) {
   for (const bool growth : {false, true}) {
     SimDisk disk;
     Process process(disk);

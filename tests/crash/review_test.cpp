@@ -26,9 +26,10 @@ void expect_pages_written_again(SimDisk& disk, Process& process) {
   EXPECT_GE(page_writes.times(), 2 * 5U) << "each run and its directory entry";
 }
 
-// A checkpointer was killed between the write and the sync of the new slot; the next holder published a hint of that
-// epoch without making the slot durable. After a power cut that kept the hint, the store never opened again.
-TEST(Review, AHintNeverSpeaksOfAnEpochWhoseSlotIsNotDurable) {
+// A checkpointer was killed between the write and the sync of the new slot; the next holder published a cached tail of
+// that epoch without making the slot durable. After a power cut that kept the cached tail, the store never opened
+// again.
+TEST(Review, ACachedTailNeverSpeaksOfAnEpochWhoseHeaderIsNotDurable) {
   SimDisk disk;
   {
     auto [killed, next] = open_processes<2>(disk);
@@ -300,7 +301,7 @@ TEST(Review, AFailedGrowthOfTheLogPutsThePagesInDoubt) {
 
 // A store to a shared mapping can find a copy-on-write file system full or shut down, which is SIGBUS: the engine asks
 // first, before it logs anything.
-TEST(Review, WordsThatCannotBeStoredToAreAnErrorBeforeTheLog) {
+TEST(Review, SharedStateThatTakesNoStoresIsAnErrorBeforeTheLog) {
   SimDisk disk;
   Process process(disk);
   must(process->store_memory(make_memory(1, 1)));

@@ -83,7 +83,7 @@ TEST_F(Fork, EveryCallOfTheChildAnswersForked) {
   expect_healthy(*engine);
 }
 
-TEST_F(Fork, TheChildsDestructorHarmsNobody) {
+TEST_F(Fork, TheChildsDestructorHarmsNoProcess) {
   auto engine = StorageEngine::open(store_);
   ASSERT_TRUE(ok(engine));
   ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));

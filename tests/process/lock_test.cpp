@@ -229,7 +229,7 @@ void compete(const std::filesystem::path& store, std::uint64_t count, Shares& re
 
 // Everyone gets a share, and one that comes by once gets in soon. The lock hands nobody a processor: on a busy machine
 // a process that the scheduler lets wait loses turns, hence several attempts.
-TEST_F(Lock, NobodyStarves) {
+TEST_F(Lock, NoProcessStarves) {
   Shares shares;
   for (int attempt = 0; attempt < 4; ++attempt) {
     ASSERT_NO_FATAL_FAILURE(compete(store_, 8, shares));

@@ -147,7 +147,7 @@ TEST_F(Media, FullDiskCannotHoldANewStoreAndIsToldSo) {
 }
 
 // btrfs makes a new copy of what is overwritten, and the kernel makes a page of a mapping read-only when it writes it
-// back: on a full one the next store to the shared words was SIGBUS. The files are made without copy-on-write, and a
+// back: on a full one the next store to the shared state was SIGBUS. The files are made without copy-on-write, and a
 // store is asked for first (ADR 10).
 TEST_F(Media, FullCopyOnWriteDiskIsNoSignal) {
   const SmallDisk memory(scratch_ / "memory", "size=160m");

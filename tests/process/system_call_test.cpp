@@ -44,7 +44,7 @@ class SystemCalls : public testing::Test {
   }
 };
 
-// Lock; R11; log; sync; run; directory entry; R11 again; unlock. The id index and the shared words are memory: madvise
+// Lock; R11; log; sync; run; directory entry; R11 again; unlock. The id index and the shared state are memory: madvise
 // asks whether they can be stored to (0.3 us each), the words and the id's slot before the log, and both again after.
 const Names kStore{"flock",    "newfstatat", "newfstatat", "madvise",    "madvise",  "madvise",
                    "pwrite64", "fdatasync",  "madvise",    "pwrite64",   "pwrite64", "madvise",

@@ -56,7 +56,7 @@ TEST(Index, MayBeKilledAnywhereInItsGrowth) {
 
 // H11. A memory moved, its old page was used again, and then the page cache was lost without a reboot: the index came
 // back with the slot from before. Redo gave the memory a second slot and left the first for ever, as damage.
-TEST(Index, ASlotFromBeforeAMoveDoesNotOutliveRedo) {
+TEST(Index, ABucketFromBeforeAMoveDoesNotOutliveRedo) {
   SimDisk disk;
   {
     Process process(disk);
@@ -74,7 +74,7 @@ TEST(Index, ASlotFromBeforeAMoveDoesNotOutliveRedo) {
 }
 
 // H11. The same, when what was lost is the word that counts the slots: a table that counts too few fills up.
-TEST(Index, SlotsWhoseCountWasLostAreCountedByRedo) {
+TEST(Index, BucketsWhoseCountWasLostAreCountedByRedo) {
   SimDisk disk;
   {
     Process process(disk);

@@ -1,4 +1,4 @@
-// R1. Before a process's first append in an epoch that it has not itself seen synced, it writes the newest header slot
+// R1. Before a process's first append in an epoch that it has not itself seen synced, it writes the newest header copy
 // again and syncs it.
 
 #include <cerrno>

@@ -1,4 +1,4 @@
-// R5. Every holder of the lock looks behind the tail first. A valid hint says that nothing is there.
+// R5. Every holder of the lock looks behind the tail first. A valid cached tail says that nothing is there.
 
 #include <vector>
 
@@ -42,8 +42,9 @@ TEST(R5, ABackupLooksBehindTheTailFirst) {
   EXPECT_EQ(version_of(copy, 2), 1U) << "the backup lacks what its source has";
 }
 
-// R5. The process that redoes may die of it, half way through the pages: a hint from before must not speak for them.
-TEST(R5, AKilledRecoveryLeavesNoHint) {
+// R5. The process that redoes may die of it, half way through the pages: a cached tail from before must not speak for
+// them.
+TEST(R5, AKilledRecoveryLeavesNoCachedTail) {
   SimDisk disk;
   auto [recovering, next] = open_processes<2>(disk);
   must(next->store_memory(make_memory(1, 1)));

@@ -10,7 +10,7 @@
 namespace mentedb::test {
 namespace {
 
-// R6, H19. A writer dies after any one of: run, entries, index slot, freed entries, freed header. Each is judged on its
+// R6, H19. A writer dies after any one of: run, entries, bucket, freed entries, freed header. Each is judged on its
 // own by the next holder: the memory is found by id, by page and by scan, once, and verify finds nothing.
 TEST(R6, EachPartOfAPageIsRedoneOnItsOwn) {
   for (std::uint64_t part = 1;; ++part) {

@@ -39,7 +39,7 @@ TEST(R7, AFailedSyncOutlivesTheProcessThatWasTold) {
 
 // R7. A sync failed: the pages look clean, the device does not have them, and the kernel may drop them at any moment.
 // A process that opens the store makes them dirty again at once, and does not leave that to the next checkpoint.
-TEST(R7, WhoOpensUnderTheMarkWritesThePagesAgain) {
+TEST(R7, AnOpenerThatFindsSyncPendingWritesThePagesAgain) {
   SimDisk disk;
   const Sectors pages = in(kPagesDb).from(format::kSharedStateOffset + base::kBlockBytes);
   {

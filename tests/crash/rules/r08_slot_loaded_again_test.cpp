@@ -1,4 +1,4 @@
-// R8. A read by id loads the index slot, copies, validates, loads the slot again, and accepts only if it is unchanged.
+// R8. A read by id loads the bucket, copies, validates, loads the slot again, and accepts only if it is unchanged.
 
 #include <gtest/gtest.h>
 

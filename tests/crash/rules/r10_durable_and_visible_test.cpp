@@ -1,5 +1,5 @@
 // R10. Success only when the data is durable and visible. A page write that fails after the log is durable is tried
-// once more; then the hint does not move, and the next holder redoes it.
+// once more; then the cached tail does not move, and the next holder redoes it.
 
 #include <cerrno>
 
@@ -25,9 +25,9 @@ TEST(R10, APageWriteThatFailsOnceIsTriedAgain) {
   expect_sound(disk);
 }
 
-// R10, H14. While the page file takes no writes, the durable batch is acknowledged by no process, hidden behind no hint
-// and dropped by no checkpoint; afterwards the next holder completes it.
-TEST(R10, TheHintDoesNotMovePastWhatIsNotVisible) {
+// R10, H14. While the page file takes no writes, the durable batch is acknowledged by no process, hidden behind no
+// cached tail and dropped by no checkpoint; afterwards the next holder completes it.
+TEST(R10, TheCachedTailDoesNotMovePastWhatIsNotVisible) {
   SimDisk disk;
   auto [first, second] = open_processes<2>(disk);
   must(first->store_memory(make_memory(1, 1)));

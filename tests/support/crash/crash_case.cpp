@@ -125,7 +125,7 @@ namespace {
 
 // Files are written back one by one: of each, all or nothing, and its head apart from the rest.
 std::vector<Fate> fates_by_file(const Pending& pending) {
-  constexpr std::uint64_t kHeadSectors = 16;  // slots of the log, superblock and shared words of the pages
+  constexpr std::uint64_t kHeadSectors = 16;  // slots of the log, superblock and shared state of the pages
   std::vector<std::uint64_t> inodes;
   for (const PendingSector& sector : pending.sectors) inodes.push_back(sector.inode);
   std::ranges::sort(inodes);

@@ -82,10 +82,10 @@ inline Moment load_of(std::string_view file) { return step(StepKind::load, file)
 inline Moment store_to(std::string_view file) { return step(StepKind::store, file); }
 inline Moment copy_of(std::string_view file) { return step(StepKind::copy, file); }
 inline Moment opening_of(std::string_view file) { return step(StepKind::open, file); }
-/// A batch is written to the log, or a header slot of it.
+/// A batch is written to the log, or a header copy of it.
 Moment append_to_log();
 Moment header_of_log();
-/// The sync that would make a new header slot of the log durable.
+/// The sync that would make a new header copy of the log durable.
 Moment sync_of_new_header();
 /// The step behind the sync of the log: the batch is durable, nothing of it is visible.
 Moment batch_durable();

@@ -14,8 +14,8 @@ namespace {
 // Whose thread this is. A hook may run a second scheduler, on other threads.
 thread_local const SimScheduler* this_thread_scheduler = nullptr;
 
-// Only one of the threads runs at a time: on one core the baton changes hands several times as fast. A hint; it does
-// not matter when it is refused.
+// Only one of the threads runs at a time: on one core the baton changes hands several times as fast. A cached tail; it
+// does not matter when it is refused.
 void keep_on_core(int core) {
   if (core < 0) return;
   cpu_set_t cores;

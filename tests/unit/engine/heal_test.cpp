@@ -180,7 +180,7 @@ TEST_F(HealTest, WhatTheLogNoLongerHasIsCorruptionWithItsPlace) {
   expect_clean();
 }
 
-TEST_F(HealTest, AReadOnlyEngineSaysWhoCanHeal) {
+TEST_F(HealTest, AReadOnlyEngineSaysWhichEngineCanRepair) {
   Options options;
   options.read_only = true;
   auto reader = open(options);

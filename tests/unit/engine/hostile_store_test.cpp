@@ -40,7 +40,7 @@ class HostileStoreTest : public test::StoreFixture {
 };
 
 // It ended in an assertion of the buffer pool, or in SIGBUS.
-TEST_F(HostileStoreTest, APageCountInTheSharedWordsThatTheFileDoesNotHave) {
+TEST_F(HostileStoreTest, APageCountInTheSharedStateThatTheFileDoesNotHave) {
   for (const std::uint64_t lie : {std::uint64_t{257}, std::uint64_t{70'000}, std::uint64_t{1} << 40, UINT64_MAX}) {
     forge_word(kPageCountWord, lie);
     auto engine = open(read_only());
@@ -93,9 +93,9 @@ TEST_F(HostileStoreTest, RunsThatOverlap) {
   EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::corruption));
 }
 
-// An engine that may not write believed a valid hint that a power cut had left behind the log, and a backup made by it
-// counted fewer memories than it held.
-TEST_F(HostileStoreTest, AnOldHintIsNotTheTailOfAReaderThatKnowsBetter) {
+// An engine that may not write believed a valid cached tail that a power cut had left behind the log, and a backup made
+// by it counted fewer memories than it held.
+TEST_F(HostileStoreTest, AnOldCachedTailIsNotTheTailOfAReaderThatKnowsBetter) {
   const auto old_words = disk.content(kPages);
   {
     auto engine = open();
@@ -103,7 +103,7 @@ TEST_F(HostileStoreTest, AnOldHintIsNotTheTailOfAReaderThatKnowsBetter) {
     must(engine.close());
   }
   disk.damage(kPages, format::kSharedStateOffset,
-              std::span(old_words).subspan(format::kSharedStateOffset, 128));  // the hint and nothing else
+              std::span(old_words).subspan(format::kSharedStateOffset, 128));  // the cached tail and nothing else
   {
     auto engine = open(read_only());
     EXPECT_EQ(must(engine.scan_all_memories()).size(), 11U);
@@ -114,7 +114,7 @@ TEST_F(HostileStoreTest, AnOldHintIsNotTheTailOfAReaderThatKnowsBetter) {
 }
 
 // A backup believed it, and wrote zeros for all these pages until the disk was full.
-TEST_F(HostileStoreTest, AHintOfPagesThatTheFileDoesNotHave) {
+TEST_F(HostileStoreTest, ACachedTailOfPagesThatTheFileDoesNotHave) {
   for (const bool may_write : {false, true}) {
     auto engine = open(may_write ? Options{} : read_only());
     const auto words = disk.content(kPages);

@@ -338,7 +338,7 @@ TEST_F(LifecycleTest, AReadOnlyEngineWritesNothing) {
   {
     auto writer = open();
     for (std::uint64_t i = 0; i < 10; ++i) must(writer.store_memory(memory(i)));
-    must(writer.backup("/copy"));  // has no index yet, and no hint
+    must(writer.backup("/copy"));  // has no index yet, and no cached tail
   }
   for (const char* path : {kDirectory, "/copy"}) {
     disk.set_tracing(true);

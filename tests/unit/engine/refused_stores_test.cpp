@@ -175,7 +175,7 @@ TEST_F(RefusedStoresTest, DamageInTheLogsMiddleIsNeverASilentCut) {
 }
 
 TEST_F(RefusedStoresTest, DamageOfTheLogsLastSyncedBatchIsNoticedToo) {
-  // No complete batch follows, but the hint of the same boot knows that it was committed.
+  // No complete batch follows, but the cached tail of the same boot knows that it was committed.
   flip(kLog, 8192 + 19 * 4096 + 90);
   expect_refused(ErrorCode::corruption, "wal.log");
 }

@@ -57,7 +57,7 @@ TEST(Geometry, EntriesLieWithinOneSector) {
   }
 }
 
-TEST(Geometry, RunsStayInOneGroup) {
+TEST(Geometry, RunsStayInOneRegion) {
   EXPECT_TRUE(Geometry::in_one_region(1, kPagesPerRegion));
   EXPECT_FALSE(Geometry::in_one_region(2, kPagesPerRegion));
   EXPECT_FALSE(Geometry::in_one_region(1, kPagesPerRegion + 1));

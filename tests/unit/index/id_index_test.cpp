@@ -93,7 +93,7 @@ TEST_F(IdIndexTest, ATombstoneNeverHidesAnIdBehindIt) {
 // A slot is 32 bits of the id's hash and the page. Redo erases the slots of ids that left their pages; the page of one
 // was given to an id with the same fingerprint, and its slot, the same word, went: an acknowledged memory was not
 // found.
-TEST_F(IdIndexTest, AnEraseSparesTheSlotOfAnotherIdOnThePage) {
+TEST_F(IdIndexTest, AnEraseSparesTheBucketOfAnotherIdOnThePage) {
   const auto index = rebuilt();
   std::unordered_map<std::uint64_t, std::uint64_t> seen;  // fingerprint and first slot -> number of the id
   std::uint64_t first = 0;
@@ -118,7 +118,7 @@ TEST_F(IdIndexTest, AnEraseSparesTheSlotOfAnotherIdOnThePage) {
 }
 
 // The page cache was lost within one boot: the slots had been written back and the word that counts them had not.
-TEST_F(IdIndexTest, ARecountFindsSlotsThatWereNotCounted) {
+TEST_F(IdIndexTest, ARecountFindsBucketsThatWereNotCounted) {
   const auto index = rebuilt();
   for (std::uint64_t n = 1; n <= 20; ++n) {
     store(n);
@@ -133,7 +133,7 @@ TEST_F(IdIndexTest, ARecountFindsSlotsThatWereNotCounted) {
 }
 
 // A page cache that is lost within one boot leaves the header of a table that is believed.
-TEST_F(IdIndexTest, TheSlotsAreDurableBeforeAHeaderSpeaksOfThem) {
+TEST_F(IdIndexTest, TheBucketsAreDurableBeforeAHeaderSpeaksOfThem) {
   test::Trace trace(disk);
   const test::Event synced = trace.watch(test::Who::anyone(), test::sync_of(test::kIdIndex));
   const test::Event header = trace.watch(test::Who::anyone(), test::write_of(test::kIdIndex).at_byte(0));
@@ -289,7 +289,7 @@ TEST_F(IdIndexTest, DamagedFilesAreRebuilt) {
   expect_rebuilt([&](const std::string& path) { disk.install(path, filled(12'288, 0)); });
 }
 
-TEST_F(IdIndexTest, APrivateTableServesWhoMayNotWrite) {
+TEST_F(IdIndexTest, APrivateTableServesAnEngineThatMayNotWrite) {
   store(1);
   store(2);
   const auto names = must(directory->list());
@@ -306,7 +306,7 @@ TEST_F(IdIndexTest, APrivateTableServesWhoMayNotWrite) {
   EXPECT_EQ(pages_of(*index, memory(3)), std::vector<std::uint64_t>{3});
 }
 
-TEST_F(IdIndexTest, AProbeNoticesThatItsSlotChanged) {
+TEST_F(IdIndexTest, AProbeNoticesThatItsBucketChanged) {
   // R8: else a stalled reader shows a version that the id does not have yet, and its next read goes back.
   const auto index = rebuilt();
   store(1);
@@ -337,7 +337,7 @@ TEST_F(IdIndexTest, ARebuildThatFailsLeavesTheOldTable) {
   EXPECT_FALSE(disk.exists("/db/" + format::index_file_name(number + 1)));
 }
 
-TEST_F(IdIndexTest, AnyIndexNumberInTheSharedWordsWillDo) {
+TEST_F(IdIndexTest, AnyIndexNumberInTheSharedStateWillDo) {
   store(1);
   static_cast<void>(rebuilt(1));
   for (const std::uint64_t garbage : {std::uint64_t{0}, std::uint64_t{12345}, UINT64_MAX - 1}) {

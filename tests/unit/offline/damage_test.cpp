@@ -367,8 +367,8 @@ TEST_F(DamageTest, TheIdIndex) {
   expect_named(store->index(), format::kIndexUsedOffset, 0, "the count of slots in use");
 }
 
-TEST_F(DamageTest, TheSharedWords) {
-  // A hint that does not verify costs a walk; the others would mislead readers until the next open.
+TEST_F(DamageTest, TheSharedState) {
+  // A cached tail that does not verify costs a walk; the others would mislead readers until the next open.
   {
     const auto hint = Damage::flip(store->pages(), 4'096 + 30);
     expect_harmless("the hint");

@@ -94,7 +94,7 @@ TEST_F(VerifyTest, TheSuperblock) {
   }
 }
 
-TEST_F(VerifyTest, EachHeaderSlotOfTheLog) {
+TEST_F(VerifyTest, EachHeaderCopyOfTheLog) {
   for (const std::uint64_t slot : {0U, 1U}) {
     for (const std::uint64_t at : {0U, 8U, 24U, 32U, 40U, 60U, 80U, 119U}) {
       expect_flip_named(kLog, slot * 4096 + at, {"wal.log", slot * 4096, 0});
@@ -102,8 +102,8 @@ TEST_F(VerifyTest, EachHeaderSlotOfTheLog) {
   }
 }
 
-TEST_F(VerifyTest, TheNewestSlotGoneWithoutATrace) {
-  // Epoch 3 lies in slot 1. Zeros look like a slot that was never written; the hint knows better.
+TEST_F(VerifyTest, TheNewestHeaderGoneWithoutATrace) {
+  // Epoch 3 lies in slot 1. Zeros look like a slot that was never written; the cached tail knows better.
   overwrite(kLog, 4096, 4096, 0);
   const auto found = problems();
   ASSERT_FALSE(found.empty());
@@ -235,7 +235,7 @@ TEST_F(VerifyTest, TheIndexHeaderAndSize) {
   expect_named({index, 0, 0});
 }
 
-TEST_F(VerifyTest, IndexSlots) {
+TEST_F(VerifyTest, IndexBuckets) {
   const std::string path = "/db/" + index;
   const auto content = disk.content(path);
   int checked = 0;
@@ -282,7 +282,7 @@ TEST_F(VerifyTest, EveryProblemNamesARemedy) {
   }
 }
 
-TEST_F(VerifyTest, WorksOnAStoreThatNobodyCanOpen) {
+TEST_F(VerifyTest, WorksOnAStoreThatNoEngineCanOpen) {
   flip(kLog, 8192 + 4096 + 50);
   EXPECT_FALSE(try_open());
   EXPECT_FALSE(problems().empty());

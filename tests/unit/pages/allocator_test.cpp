@@ -168,7 +168,7 @@ TEST_F(AllocatorTest, DamagedEntriesAreNeverGivenAway) {
   EXPECT_EQ(counters.high_water, 31U);
 }
 
-TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsNew) {
+TEST_F(AllocatorTest, ARunNeverCrossesARegionWhenItIsNew) {
   grow(65'536);
   counters = {.page_count = 65'536, .high_water = 65'530, .used_pages = 65'530, .memory_count = 0, .reuse_horizon = 0};
   EXPECT_EQ(allocate(7), 65'537U);
@@ -179,7 +179,7 @@ TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsNew) {
   EXPECT_EQ(allocate(6), 65'531U);
 }
 
-TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsReused) {
+TEST_F(AllocatorTest, ARunNeverCrossesARegionWhenItIsReused) {
   grow(70'000);
   counters = {.page_count = 70'000, .high_water = 70'000, .used_pages = 60'000, .memory_count = 0, .reuse_horizon = 0};
   words.set_cursor(65'534);  // three free pages here, thousands behind the border
@@ -188,7 +188,7 @@ TEST_F(AllocatorTest, ARunNeverCrossesAGroupWhenItIsReused) {
   EXPECT_EQ(allocate(3), 65'534U);
 }
 
-TEST_F(AllocatorTest, AWholeGroupIsOneRun) {
+TEST_F(AllocatorTest, AWholeRegionIsOneRun) {
   EXPECT_EQ(allocate(1), 1U);
   EXPECT_EQ(allocate(format::kPagesPerRegion), 65'537U);
   EXPECT_EQ(counters.high_water, 131'072U);
@@ -205,7 +205,7 @@ TEST_F(AllocatorTest, TheLastPageNumberIsALimit) {
 }
 
 TEST_F(AllocatorTest, AnyCursorWillDo) {
-  // The cursor is a hint in shared memory: it may hold anything.
+  // The cursor is a cached tail in shared memory: it may hold anything.
   freed_pages(20);
   for (const std::uint64_t cursor :
        {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{20}, std::uint64_t{21}, UINT64_MAX}) {

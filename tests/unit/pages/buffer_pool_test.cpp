@@ -53,9 +53,9 @@ TEST_F(BufferPoolTest, WhatWasNeverWrittenIsNoRun) {
   EXPECT_FALSE(must(pool.read_header(7)));
 }
 
-// A page count in the shared words that no writer wrote, in a store that is opened to be read only, ended the process
+// A page count in the shared state that no writer wrote, in a store that is opened to be read only, ended the process
 // in an assertion, or touched the mapping beyond the file (I10).
-TEST_F(BufferPoolTest, ReadsNothingBeyondTheFileWhateverTheSharedWordsSay) {
+TEST_F(BufferPoolTest, ReadsNothingBeyondTheFileWhateverTheSharedStateSays) {
   write(999, 9, 2, 600, 1);
   for (const std::uint64_t lie : {std::uint64_t{1001}, std::uint64_t{65'537}, std::uint64_t{1} << 32, UINT64_MAX}) {
     words.publish_page_count(lie);
@@ -172,7 +172,7 @@ TEST_F(BufferPoolTest, GrowthIsSeenWithoutANewMapping) {
   EXPECT_TRUE(must(pool.read_entry(3000)));
 }
 
-TEST_F(BufferPoolTest, ReadsAcrossGroups) {
+TEST_F(BufferPoolTest, ReadsAcrossRegions) {
   grow(65'536 + 20);
   write(65'536, 1, 1, 10, 1);
   write(65'537, 2, 4, 1500, 2);

@@ -80,7 +80,7 @@ TEST_F(PageFileTest, GrowthWritesEveryBlockOfTheNewPages) {
   EXPECT_EQ(std::ranges::count(written, false), 0);
 }
 
-TEST_F(PageFileTest, AFailedSyncLeavesItsMark) {
+TEST_F(PageFileTest, AFailedSyncLeavesSyncPending) {
   // R7: the error is reported once, perhaps to somebody who died. The mark tells the others.
   must(pages.sync());
   EXPECT_FALSE(words.sync_pending());
@@ -94,7 +94,7 @@ TEST_F(PageFileTest, AFailedSyncLeavesItsMark) {
   EXPECT_FALSE(words.sync_pending());
 }
 
-TEST_F(PageFileTest, TheMarkStandsAndTheHintIsGoneWhileTheSyncRuns) {
+TEST_F(PageFileTest, SyncPendingIsSetAndTheCachedTailIsGoneWhileTheSyncRuns) {
   const wal::Tail tail{.epoch = 1, .offset = 8'192, .next_lsn = 5, .previous_checksum = 7, .counters = {}};
   words.publish_cached_tail(tail);
   bool marked = false;

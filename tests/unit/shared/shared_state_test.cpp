@@ -71,7 +71,7 @@ TEST_F(SharedStateTest, ACachedTailThatIsImpossibleIsNone) {
   }
 }
 
-TEST_F(SharedStateTest, AHalfPublishedHintIsNone) {
+TEST_F(SharedStateTest, AHalfPublishedCachedTailIsNone) {
   // R9: a kill between two words of it must not let an LSN be used twice.
   words.publish_cached_tail(sample());
   wal::Tail next = sample();
@@ -107,7 +107,7 @@ TEST_F(SharedStateTest, MarksOnlyRise) {
   words.raise_region_lsn(3, 5);
   EXPECT_EQ(words.region_lsn(3), 10U);
   EXPECT_EQ(words.region_lsn(2), 0U);
-  EXPECT_EQ(words.region_lsn(3 + 256), 10U);  // shared words are few: nothing in the group exceeds it
+  EXPECT_EQ(words.region_lsn(3 + 256), 10U);  // shared state are few: nothing in the group exceeds it
   EXPECT_EQ(words.poison_generation(), 0U);
   words.raise_poison_generation();
   EXPECT_EQ(words.poison_generation(), 1U);

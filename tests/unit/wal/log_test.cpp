@@ -444,7 +444,7 @@ TEST_F(LogTest, AdoptWritesTheSameBytesAndSyncs) {
   EXPECT_EQ(disk.content(kPath), before);
 }
 
-TEST_F(LogTest, TheSlotIsMadeDurableOncePerEpoch) {
+TEST_F(LogTest, TheHeaderIsMadeDurableOncePerEpoch) {
   // R1: before the first append of an epoch whose sync this process has not seen.
   const auto other_file = must(directory->open("wal.log", vfs::OpenMode::read_write, true));
   Log other(*other_file);
