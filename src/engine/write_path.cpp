@@ -200,6 +200,8 @@ class WriteQueue::CommitGroup {
   /// Plans one request after the other. A request that fails is rolled back, and the others stay. Stops when the batch
   /// is full, and leaves the rest to the next group.
   void plan(store::Batch& batch);
+  /// Holds the lock. Returns the new tail.
+  store::Outcome<wal::Tail> commit(store::Store& store, const Deadline& deadline);
   void acknowledge();
   void fail(const store::Failure& failure);
 
@@ -248,16 +250,9 @@ WriteQueue::Turn WriteQueue::wait_for_turn(WriteRequest& request, const Deadline
 
 void WriteQueue::lead(store::Store& store, const Deadline& deadline) {
   CommitGroup group(*this);
-  const auto commit = [&]() -> store::Outcome<wal::Tail> {
-    MENTEDB_TRY_ASSIGN(store::Writer writer, store::Writer::acquire(store, deadline.left()));
-    store::Batch batch = writer.begin();
-    group.plan(batch);
-    MENTEDB_TRY(writer.commit(batch));
-    return writer.tail();
-  };  // the lock is free again here
   try {
     group.gather();
-    const auto committed = commit();
+    const auto committed = group.commit(store, deadline);
     if (committed) {
       group.acknowledge();
       store.start_write_back_early(*committed);
@@ -304,6 +299,14 @@ void WriteQueue::CommitGroup::plan(store::Batch& batch) {
     }
     members_[i]->result_ = std::unexpected(std::move(planned).error());
   }
+}
+
+store::Outcome<wal::Tail> WriteQueue::CommitGroup::commit(store::Store& store, const Deadline& deadline) {
+  MENTEDB_TRY_ASSIGN(store::Writer writer, store::Writer::acquire(store, deadline.left()));
+  store::Batch batch = writer.begin();
+  plan(batch);
+  MENTEDB_TRY(writer.commit(batch));
+  return writer.tail();
 }
 
 void WriteQueue::CommitGroup::acknowledge() {
