@@ -100,6 +100,16 @@ Outcome<void> Writer::commit(Batch& batch) {
   if (batch.empty()) return {};
   MENTEDB_TRY(refuse_if_read_only("to write"));
   Store& store = *store_;
+  // R7. The cached tail was valid when this Writer took the lock. It is not any more when a sync failed since: pages.db
+  // did not grow while the batch was planned. The batch may stand on pages that the device has lost. So it is given up,
+  // and the next Writer redoes the log first.
+  if (!store.state_.cached_tail()) {
+    return base::failf(
+        ErrorCode::io_error,
+        "a sync of {} failed while the write was planned; nothing of this write was acknowledged. Try it "
+        "again",
+        store.files_.pages_file().path());
+  }
 
   // 1. Everything that can fail for want of space or memory. From the append on nothing allocates (R10).
   MENTEDB_TRY(make_log_room(batch.padded_bytes()));

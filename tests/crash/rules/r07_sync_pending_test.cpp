@@ -1,5 +1,5 @@
-// R7. `pages.db` is synced between setting and clearing the mark "sync pending". A process that finds the mark set
-// rewrites the pages from the log before it syncs.
+// R7. `pages.db` is synced between setting and clearing `sync pending`. A process that finds it set rewrites the pages
+// from the log before it syncs.
 
 #include <cerrno>
 
@@ -54,6 +54,31 @@ TEST(R7, AnOpenerThatFindsSyncPendingWritesThePagesAgain) {
   ASSERT_EQ(not_durable(disk, pages), 0U);
   const Process opener(disk);
   EXPECT_GE(not_durable(disk, pages), 3U);
+}
+
+// R7. pages.db does not grow, because its sync fails, and the transaction goes on with a memory that needs no new page.
+// The pages that its batch was planned on may be lost by then. A commit would make the cached tail valid again, and the
+// next writer would plan on them, too. (Found by a mutant that no test killed.)
+TEST(R7, NoBatchIsCommittedOnPagesThatAFailedGrowthMayHaveLost) {
+  SimDisk disk;
+  Process writer(disk);
+  Process next(disk);
+  store_memories(*writer, 0, 4);
+  const Sectors pages = in(kPagesDb).from(format::kSharedStateOffset + base::kBlockBytes);
+  Trace trace(disk);
+  trace.keep_failing(writer, sync_of(kPagesDb), EIO);
+  const auto committed = writer->transact([](Transaction& transaction) -> Result<void> {
+    EXPECT_TRUE(is_error(transaction.store(make_memory(9, 1, 2'000'000)), ErrorCode::io_error));
+    EXPECT_TRUE(ok(transaction.store(make_memory(10, 1))));
+    return {};
+  });
+  trace.calm();
+  EXPECT_TRUE(is_error(committed, ErrorCode::io_error, "nothing of this write was acknowledged"));
+  ASSERT_EQ(not_durable(disk, pages), 0U);
+  must(next->store_memory(make_memory(11, 1)));
+  EXPECT_GE(not_durable(disk, pages), 3U) << "the next writer wrote the pages again";
+  EXPECT_EQ(version_of(next, 10), 0U);
+  EXPECT_EQ(version_of(next, 11), 1U);
 }
 
 }  // namespace
