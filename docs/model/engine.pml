@@ -556,7 +556,7 @@ inline CHECKPOINT() {
 #else
 #define NO_LOOK 0
 #endif
-#ifdef M_NOMARK
+#if defined(M_NOMARK) || defined(M_CKTRUSTS)
 #define REWRITE_FIRST 0
 #else
 #define REWRITE_FIRST (call == 3 && W.mark) /* R7 */
