@@ -19,10 +19,4 @@ Result<void> PendingSync::end(bool still_pending) {
   return {};
 }
 
-void PendingSync::note_failure(SharedState& state) {
-  if (!state.make_writable()) return;
-  state.set_sync_pending(true);
-  state.invalidate_cached_tail();
-}
-
 }  // namespace mentedb::shared

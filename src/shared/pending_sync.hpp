@@ -31,10 +31,6 @@ class PendingSync {
   /// cleared in any case.
   [[nodiscard]] Result<void> succeeded_after_rewrite() { return end(false); }
 
-  /// Sets `sync pending` and invalidates the cached tail after the failed sync of a batch in the log, which `begin`
-  /// does not announce. Does nothing when the shared state takes no stores any more.
-  static void note_failure(SharedState& state);
-
  private:
   explicit PendingSync(SharedState& state)
       : state_(&state), was_pending_(state.sync_pending()), tail_(state.cached_tail()) {}

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "shared/pending_sync.hpp"
 
 namespace mentedb::store {
 
@@ -19,8 +18,11 @@ Result<void> Poison::check(const std::string& log_path) const {
 std::unexpected<Error> Poison::poison(Error error) {
   // Also when the shared state takes no store. Then the file system has shut down, and the other engines fail, too.
   poisoned_ = true;
-  if (state_.make_writable()) state_.raise_poison_generation();
-  shared::PendingSync::note_failure(state_);
+  if (state_.make_writable()) {
+    state_.raise_poison_generation();
+    // R7: the device may have lost pages, too. The open that clears the poison writes them again from the log (R3).
+    state_.set_sync_pending(true);
+  }
   if (error.code == ErrorCode::no_space) error.code = ErrorCode::io_error;  // no_space: "nothing changed"
   error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
   return std::unexpected(std::move(error));
