@@ -145,8 +145,8 @@ int run_log(const Context& context, bool batches_only) {
   const Result<LogDump> log = inspect_log(context.directory());
   if (!log) return report(log.error());
   if (context.json) {
-    Json slots = Json::array();
-    for (const auto& slot : log->header_copies) slots.push_back(fields_json(slot));
+    Json copies = Json::array();
+    for (const auto& copy : log->header_copies) copies.push_back(fields_json(copy));
     Json batches = Json::array();
     for (const LogBatchDump& batch : log->batches) {
       Json operations = Json::array();
@@ -157,7 +157,7 @@ int run_log(const Context& context, bool batches_only) {
                          {"operations", std::move(operations)}});
     }
     print_json({{"file_bytes", log->file_bytes},
-                {"header_copies", std::move(slots)},
+                {"header_copies", std::move(copies)},
                 {"batches", std::move(batches)},
                 {"end", log->end}});
     return finish_output();
