@@ -233,7 +233,10 @@ Result<void> IdIndex::recount() {
 
 Result<void> IdIndex::sync() {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
-  return table->file() == nullptr ? Result<void>() : table->file()->sync();
+  if (table->file() == nullptr) return {};
+  MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
+  MENTEDB_TRY(table->file()->sync());
+  return pending.succeeded();
 }
 
 Result<void> IdIndex::make_writable(std::span<const MemoryId> ids) {
@@ -298,6 +301,17 @@ Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
     return true;
   }
   return false;
+}
+
+Result<void> IdIndex::rewrite(const MemoryId& id) {
+  MENTEDB_TRY_ASSIGN(Table* const table, writable());
+  const std::uint64_t start = hash(id).start;
+  for (std::uint64_t i = 0; i < table->bucket_count(); ++i) {
+    const std::uint64_t bucket = table->load(start + i);
+    if (bucket == format::kEmptyBucket) break;
+    MENTEDB_TRY(table->store(start + i, bucket));
+  }
+  return {};
 }
 
 std::uint64_t IdIndex::bucket_count() const {

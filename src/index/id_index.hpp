@@ -75,6 +75,9 @@ class IdIndex {
   /// Points the id to the page: replaces its bucket or takes a free one. True when something changed.
   /// @errors `capacity_exceeded` without a reservation: rebuild
   Result<bool> set(const MemoryId& id, std::uint64_t page);
+  /// R7: stores to the id's buckets again what they hold, so that the next sync covers them. A failed sync may have
+  /// lost buckets that look right in the page cache.
+  Result<void> rewrite(const MemoryId& id);
   /// Leaves a tombstone if the id's bucket points to this page. True when something changed.
   Result<bool> erase(const MemoryId& id, std::uint64_t page);
 

@@ -152,12 +152,14 @@ Result<std::uint64_t> Applier::redo(const ApplyPlan& plan, std::span<const Opera
       continue;
     }
     MENTEDB_TRY_ASSIGN(const bool was_missing, index_.set(id, header.page));
+    if (mode == RedoMode::rewrite) MENTEDB_TRY(index_.rewrite(id));
     note(i, was_missing);
   }
   for (const std::size_t i : plan.index_erases()) {
     if (check) break;
     const auto& header = operations[i].header;
     MENTEDB_TRY_ASSIGN(const bool was_missing, index_.erase(MemoryId{header.memory_id}, header.page));
+    if (mode == RedoMode::rewrite) MENTEDB_TRY(index_.rewrite(MemoryId{header.memory_id}));
     note(i, was_missing);
   }
   for (const auto& part : plan.frees()) {
