@@ -1,4 +1,4 @@
-// R7, for the syncs of pages.db and of new space in the log and the id index. Linux reports a failed write-back to one
+// R7, for the syncs of pages.db, of the id index and of new space in the log. Linux reports a failed write-back to one
 // caller only, and that caller may crash. After a failed sync a page may go back to the bytes on the device, also a
 // page that was written back earlier. So `sync pending` is set and the cached tail is invalidated before the sync, and
 // both are undone only after the sync succeeded. The next lock holder that finds `sync pending` rewrites the pages from
