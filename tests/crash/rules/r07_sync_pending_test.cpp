@@ -1,5 +1,5 @@
-// R7. `pages.db` is synced between setting and clearing `sync pending`. A process that finds it set rewrites the pages
-// from the log before it syncs.
+// R7. `pages.db` and the id index are synced between setting and clearing `sync pending`. A process that finds it set
+// rewrites the pages and the buckets from the log before it syncs.
 
 #include <cerrno>
 
@@ -34,6 +34,39 @@ TEST(R7, AFailedSyncOutlivesTheProcessThatWasTold) {
     const auto found = power_cut(disk);
     Process rebooted(*found);
     for (std::uint64_t i = 0; i < 5; ++i) EXPECT_EQ(version_of(rebooted, i), 1U) << i;
+  }
+}
+
+// R7. The sync of the id index fails, and the process that was told dies. The buckets look right in the page cache, so
+// the process that comes next has to store to them again: its own sync would not cover them, and then its checkpoint
+// would overwrite the log, the only copy that is left. (Found by the campaign that lets every call fail.)
+TEST(R7, AFailedSyncOfTheIdIndexOutlivesTheProcessThatWasTold) {
+  for (const bool next_is_fresh : {false, true}) {
+    SimDisk disk;
+    Process told(disk);
+    Process next = Process::idle(disk);
+    if (!next_is_fresh) next.open();
+    store_memories(*told, 0, 4);
+    must(told->checkpoint());
+    store_memories(*told, 5, 9);
+    must(told->delete_memory(memory_id(0)));
+    {
+      Trace trace(disk);
+      trace.fail(told, sync_of(kIdIndex), EIO);
+      trace.kill(told, any_step().after(sync_of(kIdIndex)));
+      dies([&] { EXPECT_FALSE(told->checkpoint()); });
+    }
+    EXPECT_FALSE(told.is_alive());
+
+    if (next_is_fresh) next.open();
+    must(next->checkpoint());
+    Leaves names_only = nothing().in_the_same_boot();
+    names_only.names_and_sizes = true;  // without the file's name the index would be rebuilt
+    const auto found = power_cut(disk, names_only);
+    const Process after(*found);
+    EXPECT_EQ(version_of(after, 0), 0U);
+    for (std::uint64_t i = 1; i < 10; ++i) EXPECT_EQ(version_of(after, i), 1U) << i;
+    EXPECT_EQ(list(after).size(), 9U);
   }
 }
 
