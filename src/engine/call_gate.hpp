@@ -1,14 +1,14 @@
-// Counts the calls that are inside an engine, so that close() can wait for them. Threads share no counter's cache line
-// when their lanes differ, so readers rarely slow each other down.
+// Lets calls into an engine until it is closed, so that close() can wait for those inside.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <functional>
+#include <optional>
 #include <thread>
 #include <utility>
+
+#include "base/lanes.hpp"
 
 namespace mentedb::engine {
 
@@ -16,59 +16,48 @@ class CallGate {
  public:
   class Pass {
    public:
-    explicit Pass(std::atomic<std::size_t>* counter) : counter_(counter) {}
-    Pass(Pass&& other) noexcept : counter_(std::exchange(other.counter_, nullptr)) {}
+    Pass() = default;
+    explicit Pass(base::Lanes::Pass inside) : inside_(std::move(inside)) { ++depth(); }
+    Pass(Pass&& other) noexcept : inside_(std::exchange(other.inside_, std::nullopt)) {}
     Pass& operator=(Pass&&) = delete;
     ~Pass() {
-      if (counter_ == nullptr) return;
-      counter_->fetch_sub(1, std::memory_order_release);
-      --depth();
+      if (inside_) --depth();
     }
-    explicit operator bool() const { return counter_ != nullptr; }
+    explicit operator bool() const { return inside_.has_value(); }
 
    private:
-    std::atomic<std::size_t>* counter_;
+    std::optional<base::Lanes::Pass> inside_;
   };
 
   /// Empty when the gate is closed.
   Pass enter() {
-    static thread_local const std::size_t lane = std::hash<std::thread::id>{}(std::this_thread::get_id()) % kLanes;
-    std::atomic<std::size_t>& counter = lanes_[lane].inside;
-    counter.fetch_add(1, std::memory_order_seq_cst);
-    if (closed_.load(std::memory_order_seq_cst)) {
-      counter.fetch_sub(1, std::memory_order_release);
-      return Pass(nullptr);
-    }
-    ++depth();
-    return Pass(&counter);
+    auto inside = lanes_.enter();
+    if (closed_.load(std::memory_order_seq_cst)) return {};
+    return Pass(std::move(inside));
   }
 
   /// True for the one caller that closes the gate. Returns when no call is inside. `wait_for_calls` false: returns at
   /// once, for a forked child, where the calls of the parent's threads never leave.
   bool close(bool wait_for_calls) {
     if (closed_.exchange(true)) return false;
-    if (!wait_for_calls) return true;
-    for (const Lane& lane : lanes_) {
-      while (lane.inside.load(std::memory_order_acquire) != 0)
-        std::this_thread::sleep_for(std::chrono::microseconds(50));
-    }
+    base::Lanes::Departure calls;
+    while (wait_for_calls && !lanes_.have_left(calls)) std::this_thread::sleep_for(std::chrono::microseconds(50));
     return true;
   }
+
+  /// The calls that are inside now.
+  const base::Lanes& calls() const { return lanes_; }
 
   /// True on a thread that is inside a call of any engine, as a callback is.
   static bool inside_a_call() { return depth() > 0; }
 
  private:
-  static constexpr std::size_t kLanes = 16;
-  struct alignas(64) Lane {
-    std::atomic<std::size_t> inside{0};
-  };
   static std::size_t& depth() {
     static thread_local std::size_t value = 0;
     return value;
   }
 
-  std::array<Lane, kLanes> lanes_;
+  base::Lanes lanes_;
   std::atomic<bool> closed_{false};
 };
 

@@ -36,8 +36,8 @@ std::optional<LogHeader> decode_log_header(std::span<const std::byte> block) {
   if (block.size() < sizeof(LogHeader)) return std::nullopt;
   const auto header = base::read_struct<LogHeader>(block);
   const bool valid = header.magic == kLogMagic && header.checksum == checksum_of(header) &&
-                     header.version == kFormatVersion && header.epoch != 0 && header.start_lsn != 0 &&
-                     counters_possible(header.counters);
+                     header.version == kFormatVersion && header.epoch != 0 && header.epoch < kMostLsn &&
+                     header.start_lsn != 0 && header.start_lsn < kMostLsn && counters_possible(header.counters);
   if (!valid) return std::nullopt;
   return header;
 }
@@ -56,7 +56,8 @@ std::optional<BatchHeader> parse_batch_header(std::span<const std::byte> block, 
   if (block.size() < sizeof(BatchHeader)) return std::nullopt;
   const auto header = base::read_struct<BatchHeader>(block);
   const std::uint64_t least = sizeof(BatchHeader) + std::uint64_t{header.operation_count} * sizeof(OperationHeader);
-  if (header.offset != offset || header.operation_count == 0 || header.first_lsn == 0) return std::nullopt;
+  if (header.offset != offset || header.operation_count == 0) return std::nullopt;
+  if (header.first_lsn == 0 || header.first_lsn >= kMostLsn) return std::nullopt;
   if (header.bytes < least || header.bytes > kMaxBatchFileBytes) return std::nullopt;
   if (!counters_possible(header.counters)) return std::nullopt;
   return header;

@@ -35,6 +35,8 @@ struct Counters {
 };
 static_assert(sizeof(Counters) == 40 && std::has_unique_object_representations_v<Counters>);
 bool counters_possible(const Counters& counters);
+/// LSNs, epochs and offsets in a log stay below this. So sums of them never overflow, and forged ones are refused.
+inline constexpr std::uint64_t kMostLsn = std::uint64_t{1} << 62;
 
 /// One copy of the log's header. A checkpoint writes it, and an epoch begins with it. It lies within one sector, so a
 /// write of it is old or new as a whole after a power cut.

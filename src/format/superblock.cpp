@@ -63,6 +63,13 @@ Result<Superblock> decode_superblock(std::span<const std::byte> block, const std
                        "{} has format version {}, this program reads up to {}; use a newer mentedb", path,
                        superblock.version, kFormatVersion);
   }
+  if (superblock.version < kFormatVersion && superblock.version != 0 &&
+      superblock.checksum == checksum_of(superblock)) {
+    return base::failf(ErrorCode::incompatible,
+                       "{} has format version {}, which no release wrote; export its memories with the program that "
+                       "wrote them, and import them into a new store",
+                       path, superblock.version);
+  }
   const bool sane = is_ours && superblock.version == kFormatVersion && superblock.state >= StoreState::creating &&
                     superblock.state <= StoreState::copying && is_valid_page_bytes(superblock.page_bytes) &&
                     superblock.reserved == 0;

@@ -12,7 +12,7 @@
 
 namespace mentedb::format {
 
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;
 inline constexpr std::uint64_t kPagesMagic = 0x7042'4465'746E'654D;     // "MenteDBp"
 inline constexpr std::uint64_t kOriginalMagic = 0x4D45'4E54'4544'4231;  // pages.db of the Rust engine
 

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "pages/directory_cursor.hpp"
 #include "shared/pending_sync.hpp"
 
 namespace mentedb::index {
-
-using format::Geometry;
 
 namespace {
 
@@ -26,9 +27,9 @@ constexpr bool has_slack(std::uint64_t used, std::uint64_t buckets) { return use
 
 }  // namespace
 
-IdIndex::IdIndex(vfs::Directory& directory, shared::SharedState& state, const pages::BufferPool& pool,
-                 const Identity& identity, bool writable)
-    : directory_(directory), state_(state), pool_(pool), identity_(identity), writable_(writable) {}
+IdIndex::IdIndex(vfs::Directory& directory, const vfs::File& pages, shared::SharedState& state,
+                 const pages::BufferPool& pool, const Identity& identity, bool writable)
+    : directory_(directory), pages_file_(pages), state_(state), pool_(pool), identity_(identity), writable_(writable) {}
 
 Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) const {
   const std::string name = format::index_file_name(number);
@@ -51,24 +52,33 @@ Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) const {
 }
 
 Table* IdIndex::adopt(std::unique_ptr<Table> table) const {
-  tables_.push_back(std::move(table));
-  current_.store(tables_.back().get(), std::memory_order_release);
-  return tables_.back().get();
+  auto replaced = std::exchange(table_, std::move(table));
+  current_.store(table_.get(), std::memory_order_seq_cst);
+  // After the store: a reader that enters from now on does not meet the replaced table.
+  if (replaced) retired_.push_back({.table = std::move(replaced), .readers = {}});
+  std::erase_if(retired_, [this](Retired& retired) { return readers_.have_left(retired.readers); });
+  return table_.get();
 }
 
-Result<const Table*> IdIndex::current() const { return find_current(); }
+Result<IdIndex::Pinned> IdIndex::current() const {
+  for (;;) {
+    auto pass = readers_.enter();
+    Table* const known = current_.load(std::memory_order_seq_cst);
+    if (known != nullptr && is_current(*known)) [[likely]]
+      return Pinned(std::move(pass), known);
+    pass.leave();  // a thread that is inside would keep every replaced table
+    MENTEDB_TRY(find_current());
+  }
+}
 
+// A lock holder needs no pass: while it holds the lock, no other thread replaces the table of the published number.
 Result<Table*> IdIndex::find_current() const {
-  Table* const known = current_.load(std::memory_order_acquire);
+  Table* const known = current_.load(std::memory_order_seq_cst);
   if (known != nullptr && is_current(*known)) [[likely]]
     return known;
   const base::MutexLock guard(mutex_);
   std::uint64_t number = state_.index_number();
-  for (auto table = tables_.rbegin(); table != tables_.rend(); ++table) {  // the newest of a number counts
-    if ((*table)->number() != number) continue;
-    current_.store(table->get(), std::memory_order_release);
-    return table->get();
-  }
+  if (table_ && table_->number() == number) return table_.get();
   if (number == 0) return base::fail(ErrorCode::not_found, "the id index is being rebuilt");
   auto table = map_table(number);
   for (std::uint64_t moved = state_.index_number(); !table && moved != number && moved != 0;
@@ -80,16 +90,25 @@ Result<Table*> IdIndex::find_current() const {
   return adopt(std::move(*table));
 }
 
+namespace {
+
+// False when the table may be sound, and this process lacks something to map it. A rebuild would not help, and it would
+// keep the writers waiting.
+bool asks_for_a_rebuild(const Error& error) {
+  return error.code == ErrorCode::not_found || error.code == ErrorCode::corruption ||
+         error.code == ErrorCode::invalid_argument || (error.code == ErrorCode::io_error && error.os_error == EIO);
+}
+
+}  // namespace
+
 Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memory_count) {
-  if (const auto table = current(); table || table.error().code == ErrorCode::out_of_memory) {
-    if (table) return {};
-    return std::unexpected(table.error());
-  }
+  const auto table = find_current();
+  if (table) return {};
+  if (!asks_for_a_rebuild(table.error())) return std::unexpected(table.error());
   return rebuild(page_count, memory_count);
 }
 
-// One pass over the directory: the newest live entry of an id wins. The pass also raises the region LSNs: the crash
-// that left no table that fits may have left old region LSNs, too.
+// One pass over the directory: the newest live entry of an id wins.
 Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t bucket_count, std::uint64_t page_count,
                                                   std::uint64_t& used) {
   std::vector<std::uint64_t> buckets(bucket_count, format::kEmptyBucket);
@@ -99,7 +118,6 @@ Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t bucket_count, st
     // An entry that the disk cannot read ends the build: a table without the entry's id would be a silent gap.
     MENTEDB_TRY_ASSIGN(const auto entry, cursor.entry());
     if (!entry) continue;  // a damaged entry that the log does not have: verify names it, and scans answer `corruption`
-    if (writable_) state_.raise_region_lsn(Geometry::region_of(page), entry->lsn);
     if (!format::is_memory(entry->type)) continue;
     const format::IdHash hashed = hash(MemoryId{entry->id});
     for (std::uint64_t i = 0;; ++i) {
@@ -137,16 +155,20 @@ Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_cou
   return rebuilt;
 }
 
-// Tables of another boot serve no process, and on a full disk their space is needed.
-Result<void> IdIndex::remove_foreign_tables() {
+// Tables that no process will map again: those of writers that died while they built them, and those of other boots.
+// On a full disk their space is needed.
+Result<void> IdIndex::remove_unused_tables() {
   MENTEDB_TRY_ASSIGN(const auto names, directory_.list());
+  const std::uint64_t used = state_.index_number();
   bool removed = false;
   for (const std::string& name : names) {
     const auto number = format::parse_index_file_name(name);
     if (!number) continue;
-    if (const auto table = map_table(*number); !table && table.error().code == ErrorCode::not_found) {
-      removed |= directory_.remove(name).has_value();
+    if (*number == used) {
+      const auto table = map_table(*number);
+      if (table || !asks_for_a_rebuild(table.error())) continue;
     }
+    removed |= directory_.remove(name).has_value();
   }
   if (!removed) return {};
   MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
@@ -159,6 +181,7 @@ Result<std::unique_ptr<Table>> IdIndex::write_table(std::uint64_t number, std::s
   const std::string name = format::index_file_name(number);
   {
     MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::create, false));
+    file->share_like(pages_file_);
     // Write the space and do not only reserve it: a store through the mapping must never find the disk full.
     MENTEDB_TRY(file->write_at(format::kIndexBucketsOffset, std::as_bytes(buckets)));
     // A header on the disk promises that the buckets are there, so the buckets are synced first.
@@ -204,7 +227,7 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
     adopt(std::make_unique<Table>(old, std::move(*buckets)));
     return {};
   }
-  MENTEDB_TRY(remove_foreign_tables());
+  MENTEDB_TRY(remove_unused_tables());
   MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
   auto table = write_table(number, *buckets, used);
   const auto ready = table ? state_.make_writable() : std::unexpected(table.error());
@@ -221,13 +244,17 @@ Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_
 Result<void> IdIndex::reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t memory_count) {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
   if (has_room(table->used(), more, table->bucket_count())) return {};
-  return rebuild(page_count, memory_count + more);
+  auto rebuilt = rebuild(page_count, memory_count + more);
+  // On a full disk the table that is there takes some more ids than it likes.
+  const bool full = !rebuilt && rebuilt.error().code == ErrorCode::no_space;
+  if (full && has_slack(table->used() + more, table->bucket_count())) return {};
+  return rebuilt;
 }
 
 Result<void> IdIndex::recount() {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
   const std::uint64_t filled = table->count_filled();
-  if (table->used() >= filled) return {};
+  if (table->used() == filled) return {};
   return table->set_used(filled);
 }
 
@@ -259,13 +286,17 @@ Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
   const format::IdHash hashed = hash(id);
   const std::uint64_t wanted = format::make_bucket(hashed.fingerprint, page);
+  std::optional<std::uint64_t> tombstone;
   for (std::uint64_t i = 0; i < table->bucket_count(); ++i) {
     const std::uint64_t bucket = table->load(hashed.start + i);
     if (bucket == wanted) return false;
+    if (bucket == format::kTombstone && !tombstone) tombstone = hashed.start + i;
     if (bucket == format::kEmptyBucket) {
-      if (!has_slack(table->used(), table->bucket_count())) break;
-      MENTEDB_TRY(table->set_used(table->used() + 1));
-      MENTEDB_TRY(table->store(hashed.start + i, wanted));
+      if (!tombstone) {
+        if (!has_slack(table->used(), table->bucket_count())) break;
+        MENTEDB_TRY(table->set_used(table->used() + 1));
+      }
+      MENTEDB_TRY(table->store(tombstone.value_or(hashed.start + i), wanted));
       return true;
     }
     const std::uint64_t other = format::bucket_page(bucket);
@@ -298,20 +329,49 @@ Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
     MENTEDB_TRY_ASSIGN(const bool others, belongs_to_another(id, page));
     if (others) return false;
     MENTEDB_TRY(table->store(hashed.start + i, format::kTombstone));
+    MENTEDB_TRY(tidy(*table, hashed.start + i));
     return true;
   }
   return false;
 }
 
-Result<void> IdIndex::rewrite(const MemoryId& id) {
-  MENTEDB_TRY_ASSIGN(Table* const table, writable());
-  const std::uint64_t start = hash(id).start;
-  for (std::uint64_t i = 0; i < table->bucket_count(); ++i) {
-    const std::uint64_t bucket = table->load(start + i);
+// Empties the tombstones around `position` that no probe needs. A probe for an id passes the buckets from where the id
+// begins to where it lies, so a tombstone is needed only in front of an id that begins at it or before it. Emptying one
+// that is not needed hides no id, whatever a reader is doing.
+Result<void> IdIndex::tidy(Table& table, std::uint64_t position) {
+  std::uint64_t end = position;
+  while (end - position < Table::kTidyReach && table.load(end) != format::kEmptyBucket) ++end;
+  if (table.load(end) != format::kEmptyBucket) return {};
+  std::uint64_t emptied = 0;
+  std::uint64_t passed = 0;  // from the bucket that is looked at on, so many are passed by probes for later ids
+  for (std::uint64_t back = 1; back <= end - position + Table::kTidyReach; ++back) {
+    const std::uint64_t at = end - back;
+    const std::uint64_t bucket = table.load(at);
     if (bucket == format::kEmptyBucket) break;
-    MENTEDB_TRY(table->store(start + i, bucket));
+    std::uint64_t passed_before = passed > 0 ? passed - 1 : 0;
+    if (bucket == format::kTombstone) {
+      if (passed == 0) {
+        MENTEDB_TRY(table.store(at, format::kEmptyBucket));
+        ++emptied;
+      }
+    } else {
+      const std::uint64_t page = format::bucket_page(bucket);
+      if (!pool_.contains(page)) break;
+      const auto entry = pool_.read_entry(page);
+      if (!entry || !*entry || !format::is_memory((*entry)->type)) break;  // nobody can tell where its id begins
+      const format::IdHash begins = hash(MemoryId{(*entry)->id});
+      if (begins.fingerprint != format::bucket_fingerprint(bucket)) break;
+      passed_before = std::max(passed_before, (at - begins.start) & (table.bucket_count() - 1));
+    }
+    passed = passed_before;
   }
-  return {};
+  if (emptied == 0) return {};
+  return table.set_used(table.used() - std::min(table.used(), emptied));
+}
+
+Result<void> IdIndex::rewrite() {
+  MENTEDB_TRY_ASSIGN(Table* const table, writable());
+  return table->rewrite();
 }
 
 std::uint64_t IdIndex::bucket_count() const {

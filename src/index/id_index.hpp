@@ -1,6 +1,12 @@
 // MemoryId -> page, shared by all processes through ids-N.idx. A bucket is a single word that only the lock holder
-// stores to, and that readers load without a lock. An id never changes its bucket, and a deletion leaves a tombstone,
-// so a probe never misses an id that stays in the table. Tombstones vanish when the index is rebuilt into file N+1.
+// stores to, and that readers load without a lock. An id never changes its bucket while it is in the table, and a
+// deletion leaves a tombstone, so a probe never misses an id that stays in the table.
+//
+// A new id takes the first tombstone on its way, and a tombstone that no probe needs becomes empty. So a store that
+// gains no memories needs no other table.
+//
+// A growing index is rebuilt into file N+1. The table that it replaces gives back its mapping and its descriptor as
+// soon as no thread of this process is inside a read that may use it.
 //
 // R8 is the reader's side: load the bucket, copy the page, validate the copy, load the bucket again, and believe the
 // copy only when bucket and N are unchanged. `Probe` (index/table.hpp) leads through that.
@@ -16,6 +22,7 @@
 #include <mentedb/error.hpp>
 #include <mentedb/ids.hpp>
 
+#include "base/lanes.hpp"
 #include "base/mutex.hpp"
 #include "format/index_format.hpp"
 #include "index/table.hpp"
@@ -36,15 +43,28 @@ struct Identity {
 /// Const methods are for readers, on any thread, without the lock. The others are for the lock holder.
 class IdIndex {
  public:
-  /// References outlive the index. `writable` false: when no table fits, the index is rebuilt in private memory.
-  IdIndex(vfs::Directory& directory, shared::SharedState& state, const pages::BufferPool& pool,
+  /// References outlive the index. Its files may be read and written by those who may read and write `pages`.
+  /// `writable` false: when no table fits, the index is rebuilt in private memory.
+  IdIndex(vfs::Directory& directory, const vfs::File& pages, shared::SharedState& state, const pages::BufferPool& pool,
           const Identity& identity, bool writable);
 
   // ---- for readers
 
-  /// The current table. It stays valid as long as the index.
-  /// @errors `io_error`; `not_found` when no table fits the store: then a lock holder has to rebuild the index
-  Result<const Table*> current() const;
+  /// A table that stays mapped as long as this object lives.
+  class Pinned {
+   public:
+    Pinned(base::Lanes::Pass pass, const Table* table) : pass_(std::move(pass)), table_(table) {}
+    const Table& operator*() const { return *table_; }
+    const Table* operator->() const { return table_; }
+
+   private:
+    base::Lanes::Pass pass_;
+    const Table* table_;
+  };
+  /// The current table.
+  /// @errors `not_found` when no table fits the store: then a lock holder has to rebuild the index. Any other error
+  /// says what this process lacks to map the table: descriptors, memory, the right to read it
+  Result<Pinned> current() const;
   /// False when another process has moved on to another table.
   bool is_current(const Table& table) const { return state_.index_number() == table.number(); }
   format::IdHash hash(const MemoryId& id) const { return format::hash_id(id.bytes, pool_.seed()); }
@@ -69,16 +89,16 @@ class IdIndex {
   /// Makes the ids' buckets ready to be stored to. Called before the log append, so that publishing does not fail.
   /// @errors as vfs::Mapping::make_writable
   Result<void> make_writable(std::span<const MemoryId> ids);
-  /// Raises the number of used buckets to the counted number. A page cache that was lost within one boot may leave an
-  /// older number, and then the table could fill up unnoticed.
+  /// Sets the number of used buckets to the counted number. A writer that died, and a page cache that was lost within
+  /// one boot, leave another number.
   Result<void> recount();
   /// Points the id to the page: replaces its bucket or takes a free one. True when something changed.
   /// @errors `capacity_exceeded` without a reservation: rebuild
   Result<bool> set(const MemoryId& id, std::uint64_t page);
-  /// R7: stores to the id's buckets again what they hold, so that the next sync covers them. A failed sync may have
-  /// lost buckets that look right in the page cache.
-  Result<void> rewrite(const MemoryId& id);
-  /// Leaves a tombstone if the id's bucket points to this page. True when something changed.
+  /// R7: writes the whole table again as it is, so that the next sync covers it. A failed sync may have lost buckets
+  /// that look right in the page cache, among them buckets of no id: empty ones.
+  Result<void> rewrite();
+  /// Frees the id's bucket if it points to this page. True when something changed.
   Result<bool> erase(const MemoryId& id, std::uint64_t page);
 
  private:
@@ -87,22 +107,30 @@ class IdIndex {
   Result<void> make_table(std::uint64_t page_count, std::uint64_t memory_count) MENTEDB_EXCLUDES(mutex_);
   Result<std::unique_ptr<Table>> map_table(std::uint64_t number) const;
   Result<std::vector<std::uint64_t>> build(std::uint64_t bucket_count, std::uint64_t page_count, std::uint64_t& used);
-  Result<void> remove_foreign_tables();
+  Result<void> remove_unused_tables();
   Result<std::unique_ptr<Table>> write_table(std::uint64_t number, std::span<const std::uint64_t> buckets,
                                              std::uint64_t used);
   Result<std::uint64_t> unused_number() const;
+  Result<void> tidy(Table& table, std::uint64_t position);
   Result<bool> belongs_to_another(const MemoryId& id, std::uint64_t page) const;
   Table* adopt(std::unique_ptr<Table> table) const MENTEDB_REQUIRES(mutex_);
 
   vfs::Directory& directory_;
+  const vfs::File& pages_file_;
   shared::SharedState& state_;
   const pages::BufferPool& pool_;
   Identity identity_;
   bool writable_;
   mutable base::Mutex mutex_;
-  /// Every table that was ever current: a reader may still probe an old one.
-  mutable std::vector<std::unique_ptr<Table>> tables_ MENTEDB_GUARDED_BY(mutex_);
-  mutable std::atomic<Table*> current_{nullptr};
+  mutable std::unique_ptr<Table> table_ MENTEDB_GUARDED_BY(mutex_);
+  mutable std::atomic<Table*> current_{nullptr};  ///< table_, for readers
+  /// A table that was replaced while a reader may still probe it.
+  struct Retired {
+    std::unique_ptr<Table> table;
+    base::Lanes::Departure readers;
+  };
+  mutable std::vector<Retired> retired_ MENTEDB_GUARDED_BY(mutex_);
+  mutable base::Lanes readers_;
 };
 
 }  // namespace mentedb::index

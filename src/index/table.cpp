@@ -20,10 +20,22 @@ Result<void> Table::set_used(std::uint64_t used) {
   return {};
 }
 
+// Through the file, in few calls. A reader sees no difference: only the lock holder changes buckets.
+Result<void> Table::rewrite() {
+  std::vector<std::byte> some(std::size_t{1} << 20);
+  for (std::uint64_t at = 0; at < mapping_->size_bytes(); at += some.size()) {
+    const auto part = std::span(some).first(std::min<std::uint64_t>(some.size(), mapping_->size_bytes() - at));
+    mapping_->copy(at, part);
+    MENTEDB_TRY(file_->write_at(at, part));
+  }
+  return {};
+}
+
 Result<void> Table::make_writable(std::uint64_t position) {
   std::uint64_t length = 1;
   while (length < bucket_count() && load(position + length - 1) != format::kEmptyBucket) ++length;
-  const std::uint64_t first = position & mask_;
+  const std::uint64_t first = (position - std::min(kTidyReach, bucket_count() - length)) & mask_;
+  length = std::min(length + kTidyReach, bucket_count());
   const std::uint64_t until_end = std::min(length, bucket_count() - first);
   MENTEDB_TRY(mapping_->make_writable(format::kIndexBucketsOffset + 8 * first, 8 * until_end));
   if (length == until_end) return {};

@@ -40,9 +40,13 @@ class Table {
   /// @errors as vfs::Mapping::make_writable
   Result<void> store(std::uint64_t position, std::uint64_t bucket);
   Result<void> set_used(std::uint64_t used);
-  /// Makes the buckets from `position` to the next empty one ready for stores. `set` and `erase` of an id store to no
-  /// other bucket.
+  /// Writes every bucket again as it is.
+  Result<void> rewrite();
+  /// Makes the buckets ready for stores that `set` and `erase` of an id store to: those from `position` to the next
+  /// empty one, and a few before.
   Result<void> make_writable(std::uint64_t position);
+  /// How many buckets before and behind an erased one may be tidied.
+  static constexpr std::uint64_t kTidyReach = 64;
   /// The file, to be synced. Nothing for a table in private memory.
   vfs::File* file() { return file_.get(); }
 

@@ -95,7 +95,7 @@ Result<void> RawStore::refresh() {
   allow_reads();
   // A read-only mapping lets SharedState itself read the block.
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, pages_file_->size_bytes());
-  if (size < format::kFirstRegionOffset) return {};
+  if (size < format::kLeastPagesFileBytes) return {};
   MENTEDB_TRY_ASSIGN(auto mapping, pages_file_->map(format::kSharedStateOffset, base::kBlockBytes, false));
   MENTEDB_TRY(mapping->populate(0, base::kBlockBytes));
   const shared::SharedState state(std::move(mapping), superblock_.seed);
@@ -103,10 +103,7 @@ Result<void> RawStore::refresh() {
             .index_number = state.index_number(),
             .committed_lsn = state.committed_lsn(),
             .page_count = state.page_count(),
-            .reuse_horizon = state.reuse_horizon(),
-            .region_lsns = {}};
-  for (std::uint64_t region = 0; region < shared::SharedState::kRegionLsnCount; ++region)
-    state_.region_lsns.push_back(state.region_lsn(region));
+            .reuse_horizon = state.reuse_horizon()};
   return {};
 }
 
@@ -163,6 +160,12 @@ std::optional<pages::RunCopy> RawStore::read_run(std::uint64_t page, base::Align
         return size && geometry_.page_offset(page) + total <= *size;
       });
   return copy ? *copy : std::nullopt;
+}
+
+std::optional<format::StretchRecord> RawStore::read_stretch(std::uint64_t stretch) const {
+  std::array<std::byte, sizeof(format::StretchRecord)> bytes;
+  if (!read(*pages_file_, geometry_.record_offset(stretch), bytes)) return std::nullopt;
+  return base::read_struct<format::StretchRecord>(bytes);
 }
 
 bool RawStore::slack_is_zero(const format::RunHeader& header) const {

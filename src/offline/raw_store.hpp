@@ -18,6 +18,7 @@
 #include "base/bytes.hpp"
 #include "format/geometry.hpp"
 #include "format/page_format.hpp"
+#include "format/stretch.hpp"
 #include "format/superblock.hpp"
 #include "pages/run_copy.hpp"
 #include "vfs/vfs.hpp"
@@ -56,7 +57,6 @@ class RawStore {
     std::uint64_t committed_lsn = 0;
     std::uint64_t page_count = 0;
     std::uint64_t reuse_horizon = 0;
-    std::vector<std::uint64_t> region_lsns;  ///< word i: of the regions r with r mod 256 = i
   };
   const State& state() const { return state_; }
   /// Reads the shared state again.
@@ -69,6 +69,7 @@ class RawStore {
   bool contains(std::uint64_t page) const { return page <= last_page(); }
   std::uint64_t last_page() const;
   std::optional<format::Entry> read_entry(std::uint64_t page) const;
+  std::optional<format::StretchRecord> read_stretch(std::uint64_t stretch) const;
   /// For a DirectoryCursor. It never fails: an entry that cannot be read is zero and does not verify.
   Result<void> read_entries(std::uint64_t first_page, std::span<std::byte> out) const;
   std::uint64_t seed() const { return superblock_.seed; }

@@ -80,7 +80,7 @@ class Verifier {
   pages::PageSet logged_;                ///< pages of operations in the log
   std::uint64_t interiors_checked_ = 0;  ///< the interior entries up to this page were checked
   std::unordered_map<MemoryId, Live> live_;
-  std::vector<std::uint64_t> region_lsns_;  ///< the highest LSN in the directory of each region
+  std::vector<std::uint64_t> stretch_lsns_;  ///< the highest LSN in the directory of each stretch
   bool this_boot_ = false;  ///< the id index was built in this boot, so the shared state is of this boot, too
   base::AlignedBuffer buffer_;
 };
@@ -256,7 +256,6 @@ void Verifier::check_pages() {
         fmt::format("the file is cut short: it should have at least {} bytes; restore a backup, or run mentedb salvage",
                     expected));
   }
-  region_lsns_.assign(store_.state().region_lsns.size(), 0);
   std::uint64_t used_pages = 0;
   std::uint64_t highest_used = 0;
   std::uint64_t run_end = 0;
@@ -276,10 +275,8 @@ void Verifier::check_pages() {
                    fmt::format("the entry has LSN {}, but the log ends at {}", entry->lsn, tail_.next_lsn - 1));
     }
     if (entry->lsn != 0) highest_used = page;
-    if (!region_lsns_.empty()) {
-      std::uint64_t& lsn = region_lsns_[Geometry::region_of(page) % region_lsns_.size()];
-      lsn = std::max(lsn, entry->lsn);
-    }
+    stretch_lsns_.resize(cursor.stretch() + 1);
+    stretch_lsns_.back() = std::max(stretch_lsns_.back(), entry->lsn);
     if (format::is_head(entry->type)) {
       run_end = page + check_run(page, *entry);
       used_pages += entry->run_pages;
@@ -316,11 +313,13 @@ void Verifier::check_state() {
                   fmt::format("the reuse horizon is {}, but that of the log is {}", state.reuse_horizon,
                               tail_.counters.reuse_horizon));
   }
-  for (std::size_t region = 0; region < region_lsns_.size(); ++region) {
-    if (state.region_lsns[region] >= region_lsns_[region]) continue;
-    state_problem(shared::SharedState::kRegionLsnsOffset + 8 * region,
-                  fmt::format("region {} has LSN {}, but one of its entries has {}", region, state.region_lsns[region],
-                              region_lsns_[region]));
+  for (std::size_t stretch = 0; stretch < stretch_lsns_.size(); ++stretch) {
+    const auto record = store_.read_stretch(stretch);
+    if (record && record->lsn >= stretch_lsns_[stretch]) continue;
+    problem(store_.pages_file(), store_.geometry().record_offset(stretch), 0,
+            fmt::format("the record of the pages from {} on has LSN {}, but one of their entries has {}; run mentedb "
+                        "recover, which writes the record again",
+                        Geometry::first_page_of_stretch(stretch), record ? record->lsn : 0, stretch_lsns_[stretch]));
   }
 }
 

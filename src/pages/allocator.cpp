@@ -3,24 +3,21 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "format/stretch.hpp"
 #include "pages/directory_cursor.hpp"
 
 namespace mentedb::pages {
 
 using format::Counters;
+using format::FreeSpace;
 using format::Geometry;
 
 namespace {
 
-// Growth costs system calls and a sync. A step of an eighth of the store keeps growth rare and the spare space small.
+// Growth costs system calls and a sync. A step of a part of the store keeps growth rare and the spare space small.
 constexpr std::uint64_t kMinGrowthBytes = 256 * 1024;
 constexpr std::uint64_t kMaxGrowthBytes = std::uint64_t{16} << 20;
-constexpr std::uint64_t kGrowthFraction = 8;
-
-// Each allocation looks at a few more entries than it needs. So the cursor goes round the store about once while the
-// store grows by an eighth. It finds free space again, and no allocation waits for a full round.
-constexpr std::uint64_t kSweepBase = 64;
-constexpr std::uint64_t kSweepPerPage = 8;
+constexpr std::uint64_t kGrowthFraction = 16;
 
 }  // namespace
 
@@ -33,37 +30,150 @@ std::optional<std::uint64_t> TakenRuns::overlap(std::uint64_t first, std::uint64
   return end;
 }
 
-// Looks at no more than `budget` entries.
-Result<std::optional<Allocator::Found>> Allocator::sweep(std::uint64_t count, std::uint64_t budget,
-                                                         const Counters& counters, const TakenRuns& taken) {
-  // The open batch may have made the file grow. The new pages are not published yet, and none of them was freed.
-  const std::uint64_t last_page = std::min(counters.high_water, pool_.page_count());
-  if (last_page == 0) return std::nullopt;
-  DirectoryCursor entries(pool_, last_page);
-  std::uint64_t page = state_.cursor();
-  Found found{.page = page, .reuse_horizon = 0};
-  const auto start_run = [&found](std::uint64_t at) { found = {.page = at, .reuse_horizon = 0}; };
-  for (; budget > 0; --budget) {
-    if (page == 0 || page > last_page) start_run(page = 1);
-    if (Geometry::index_in_region(page) == 0) start_run(page);  // a run never crosses the end of a region
-    const auto read = entries.at(page);
-    const auto entry = read ? *read : std::nullopt;
-    ++page;
-    if (!entry || !format::is_free(entry->type)) {  // a page with a damaged or unreadable entry may hold a memory
-      start_run(page);
-      continue;
-    }
-    if (entry->type == format::EntryType::deleted) found.reuse_horizon = std::max(found.reuse_horizon, entry->lsn);
-    if (page - found.page < count) continue;
-    if (const auto past = taken.overlap(found.page, count)) {
-      start_run(page = *past);
-      continue;
-    }
-    state_.set_cursor(page);
-    return found;
+void TakenRuns::note_search(std::uint64_t count, std::uint64_t to) {
+  for (std::uint64_t size = std::min(count, kSizes); size <= kSizes; ++size) {
+    // The last place stands for all larger sizes. A search for many pages says nothing of holes that are shorter.
+    if (size == kSizes && count > kSizes) break;
+    searched_to_[size - 1] = std::max(searched_to_[size - 1], to);
   }
-  state_.set_cursor(found.page);  // the next sweep looks again at a run that this one did not finish
+}
+
+// One search for the first hole of `count` pages. `hole_` is the first page of the free run that reaches to the place
+// where the search is; 0 when the page before that place is in use.
+class Allocator::Search {
+ public:
+  Search(const BufferPool& pool, PageFile& file, std::uint64_t count, std::uint64_t last_page, const TakenRuns& taken)
+      : file_(file),
+        pool_(pool),
+        count_(count),
+        last_page_(last_page),
+        // The open batch may have made the file grow. No reader knows the new pages, and all of them are free.
+        published_(std::min(last_page, pool.page_count())),
+        taken_(taken),
+        entries_(pool, published_) {}
+
+  /// The first page of the hole. Nothing when there is none: then `hole()` is what the file ends with.
+  Result<std::optional<std::uint64_t>> from(std::uint64_t page);
+  std::uint64_t hole() const { return hole_; }
+
+ private:
+  Result<FreeSpace> claim(std::uint64_t stretch) const;
+  Result<bool> look(std::uint64_t first, std::uint64_t last);
+  Result<std::uint64_t> pages_in_use(std::uint64_t page);
+  bool is_whole(std::uint64_t stretch) const { return Geometry::last_page_of_stretch(stretch) <= published_; }
+
+  PageFile& file_;
+  const BufferPool& pool_;
+  std::uint64_t count_;
+  std::uint64_t last_page_;
+  std::uint64_t published_;
+  const TakenRuns& taken_;
+  DirectoryCursor<BufferPool> entries_;
+  std::uint64_t hole_ = 0;
+};
+
+// What the record says. A stretch that the file has only a part of has no record.
+Result<FreeSpace> Allocator::Search::claim(std::uint64_t stretch) const {
+  if (!is_whole(stretch)) return FreeSpace::all();
+  MENTEDB_TRY_ASSIGN(const auto record, pool_.read_stretch(stretch));
+  return FreeSpace::from_word(record.free_space).value_or(FreeSpace::all());
+}
+
+Result<std::optional<std::uint64_t>> Allocator::Search::from(std::uint64_t page) {
+  hole_ = 0;
+  // A part of a stretch has no record either.
+  if (const std::uint64_t last = std::min(last_page_, Geometry::last_page_of_stretch(Geometry::stretch_of(page)));
+      page <= last && page != Geometry::first_page_of_stretch(Geometry::stretch_of(page))) {
+    MENTEDB_TRY_ASSIGN(const bool found, look(page, last));
+    if (found) return hole_;
+    page = last + 1;
+  }
+  for (; page <= last_page_; page = Geometry::last_page_of_stretch(Geometry::stretch_of(page)) + 1) {
+    const std::uint64_t stretch = Geometry::stretch_of(page);
+    const std::uint64_t last = std::min(last_page_, Geometry::last_page_of_stretch(stretch));
+    if (Geometry::index_in_region(page) == 0) hole_ = 0;  // a run never crosses the end of a region
+    MENTEDB_TRY_ASSIGN(const FreeSpace claimed, claim(stretch));
+    const std::uint64_t before = hole_ == 0 ? 0 : page - hole_;
+    if (before + claimed.at_begin >= count_ || claimed.longest >= count_) {
+      // The records claim that a hole fits. It may begin some stretches earlier.
+      const std::uint64_t begin = hole_ == 0 ? page : Geometry::first_page_of_stretch(Geometry::stretch_of(hole_));
+      hole_ = 0;
+      MENTEDB_TRY_ASSIGN(const bool found, look(begin, last));
+      if (found) return hole_;
+    } else if (claimed.at_begin < last - page + 1) {
+      hole_ = claimed.at_end == 0 ? 0 : last + 1 - claimed.at_end;
+    } else if (hole_ == 0) {
+      hole_ = page;
+    }
+  }
+  // What the file ends with was only claimed.
+  if (hole_ != 0) {
+    const std::uint64_t begin = hole_;
+    hole_ = 0;
+    MENTEDB_TRY(look(begin, last_page_));
+  }
   return std::nullopt;
+}
+
+// The number of pages from this one on that are in use. 0: the page is free.
+Result<std::uint64_t> Allocator::Search::pages_in_use(std::uint64_t page) {
+  if (page > published_) return 0;
+  const auto read = entries_.at(page);
+  const auto entry = read ? *read : std::nullopt;
+  if (!entry) return 1;  // a page with a damaged or unreadable entry may hold a memory
+  if (format::is_free(entry->type)) return 0;
+  if (format::is_head(entry->type)) return std::max<std::uint64_t>(entry->run_pages, 1);
+  // Inside a run: its head tells where it ends.
+  const std::uint64_t distance = entry->run_pages;
+  if (distance >= page) return 1;
+  const auto head_read = entries_.at(page - distance);
+  const auto head = head_read ? *head_read : std::nullopt;
+  return head && format::is_head(head->type) && head->run_pages > distance ? head->run_pages - distance : 1;
+}
+
+// Reads the directory from `first` to `last`, and corrects the records of the stretches that it reads as a whole. True
+// when `hole_` is long enough.
+Result<bool> Allocator::Search::look(std::uint64_t first, std::uint64_t last) {
+  std::uint64_t page = first;
+  for (std::uint64_t stretch = Geometry::stretch_of(first); stretch <= Geometry::stretch_of(last); ++stretch) {
+    const std::uint64_t begin = Geometry::first_page_of_stretch(stretch);
+    const std::uint64_t end = Geometry::last_page_of_stretch(stretch) + 1;
+    const std::uint64_t stop = std::min(end, last + 1);
+    const bool some_taken = taken_.overlap(begin, end - begin).has_value();
+    FreeSpace seen;
+    std::uint64_t free_from = page;  // the free run that is being read, within the stretch
+    const auto end_of_run = [&](std::uint64_t at) {
+      const auto length = static_cast<std::uint32_t>(at - free_from);
+      if (free_from == begin) seen.at_begin = length;
+      if (at == end) seen.at_end = length;
+      seen.longest = std::max(seen.longest, length);
+    };
+    while (page < stop) {
+      const auto past = some_taken ? taken_.overlap(page, 1) : std::nullopt;
+      std::uint64_t used = past ? *past - page : 0;
+      if (!past) {
+        MENTEDB_TRY_ASSIGN(used, pages_in_use(page));
+      }
+      if (used == 0) {
+        if (hole_ == 0) hole_ = page;
+        ++page;
+        if (page - hole_ >= count_) return true;
+        continue;
+      }
+      end_of_run(page);
+      page += used;
+      free_from = page;
+      hole_ = 0;
+    }
+    if (free_from < stop) end_of_run(stop);
+    // What the batch has taken is still free when the batch fails.
+    if (first > begin || stop != end || some_taken || !is_whole(stretch)) continue;
+    MENTEDB_TRY_ASSIGN(auto record, pool_.read_stretch(stretch));
+    if (record.free_space == seen.word()) continue;
+    record.free_space = seen.word();
+    MENTEDB_TRY(file_.write_stretch(stretch, record));
+  }
+  return false;
 }
 
 Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
@@ -86,35 +196,37 @@ Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
   return {};
 }
 
+// A cursor of changes_since that is older than the deletion cannot learn of it any more.
+Result<std::uint64_t> Allocator::highest_deletion(std::uint64_t first, std::uint64_t count) const {
+  std::uint64_t lsn = 0;
+  const std::uint64_t last = std::min(first + count - 1, pool_.page_count());
+  DirectoryCursor entries(pool_, last);
+  for (std::uint64_t page = first; page <= last; ++page) {
+    MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
+    if (entry && entry->type == format::EntryType::deleted) lsn = std::max(lsn, entry->lsn);
+  }
+  return lsn;
+}
+
 Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counters, TakenRuns& taken) {
   MENTEDB_ASSERT(count > 0 && count <= format::kPagesPerRegion);
-  const auto use = [&](const Found& found) {
-    counters.reuse_horizon = std::max(counters.reuse_horizon, found.reuse_horizon);
-    counters.used_pages += count;
-    taken.add(found.page, count);
-    return found.page;
-  };
-  const bool may_have_room = counters.high_water - counters.used_pages >= count;
-  if (may_have_room) {
-    const std::uint64_t budget = std::min(kSweepBase + kSweepPerPage * count, counters.high_water);
-    MENTEDB_TRY_ASSIGN(const auto found, sweep(count, budget, counters, taken));
-    if (found) return use(*found);
+  Search search(pool_, file_, count, counters.page_count, taken);
+  std::optional<std::uint64_t> found;
+  if (counters.page_count - counters.used_pages >= count) {
+    MENTEDB_TRY_ASSIGN(found, search.from(taken.searched_to(count)));
   }
-  std::uint64_t first = counters.high_water + 1;
-  if (!Geometry::in_one_region(first, count)) first = Geometry::first_page_of(Geometry::region_of(first) + 1);
-  const std::uint64_t last = first + count - 1;
-  if (last > counters.page_count) {
-    const auto grown = grow(last, counters);
-    // There is no space elsewhere, so a sweep over all entries is worth its time.
-    if (!grown && may_have_room) {
-      MENTEDB_TRY_ASSIGN(const auto found, sweep(count, counters.high_water + count, counters, taken));
-      if (found) return use(*found);
-    }
-    MENTEDB_TRY(grown);
+  std::uint64_t first = found ? *found : search.hole();
+  if (!found) {
+    if (first == 0) first = counters.page_count + 1;
+    if (!Geometry::in_one_region(first, count)) first = Geometry::first_page_of(Geometry::region_of(first) + 1);
+    MENTEDB_TRY(grow(first + count - 1, counters));
   }
-  counters.high_water = last;
+  MENTEDB_TRY_ASSIGN(const std::uint64_t horizon, highest_deletion(first, count));
+  counters.reuse_horizon = std::max(counters.reuse_horizon, horizon);
+  counters.high_water = std::max(counters.high_water, first + count - 1);
   counters.used_pages += count;
   taken.add(first, count);
+  taken.note_search(count, first + count);
   return first;
 }
 

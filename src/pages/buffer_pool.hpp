@@ -21,6 +21,7 @@
 #include "base/mutex.hpp"
 #include "format/geometry.hpp"
 #include "format/page_format.hpp"
+#include "format/stretch.hpp"
 #include "pages/run_copy.hpp"
 #include "shared/shared_state.hpp"
 #include "vfs/vfs.hpp"
@@ -45,6 +46,9 @@ class BufferPool {
   Result<std::optional<format::Entry>> read_entry(std::uint64_t page) const;
   /// Undecoded entries of consecutive pages of one region.
   Result<void> read_entries(std::uint64_t first_page, std::span<std::byte> out) const;
+  Result<format::StretchRecord> read_stretch(std::uint64_t stretch) const;
+  /// An LSN that no entry of the stretch exceeds.
+  std::uint64_t stretch_lsn(std::uint64_t stretch) const;
 
   /// The number of pages that may be read: the page count of the shared state, and never more than the file has (I10).
   /// Makes a system call only when the file may have grown.
@@ -60,16 +64,18 @@ class BufferPool {
   Residency residency() const;
 
  private:
-  static constexpr std::size_t kStretchBytes = 256 * 1024;
+  static constexpr std::size_t kPieceBytes = 256 * 1024;
   static constexpr std::size_t kRegionsPerSegment = 256;
   struct Region {
     std::unique_ptr<vfs::Mapping> mapping;
-    std::vector<std::atomic<std::uint32_t>> populated;  ///< bytes from the start of each stretch
+    std::atomic<bool> header_populated{false};
+    std::vector<std::atomic<std::uint32_t>> populated;  ///< bytes from the start of each piece behind the header
   };
   using Segment = std::array<std::atomic<Region*>, kRegionsPerSegment>;
 
   Result<Region*> region(std::uint64_t number) const;
   Result<Region*> map_region(std::uint64_t number) const MENTEDB_EXCLUDES(mapping_mutex_);
+  /// `offset`: in the region, behind its header.
   Result<void> copy(std::uint64_t region, std::uint64_t offset, std::span<std::byte> out) const;
   /// `pages`: the number of pages of the region that may be read.
   Result<void> populate(Region& region, std::uint64_t pages, std::uint64_t offset, std::uint64_t length) const;

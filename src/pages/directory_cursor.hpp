@@ -27,9 +27,10 @@ class DirectoryCursor {
   /// Goes to the next page. False behind the last one.
   bool next() { return ++page_ <= last_page_; }
   std::uint64_t page() const { return page_; }
-  bool begins_region() const { return format::Geometry::index_in_region(page_) == 0; }
-  /// `next` goes to the region behind this one.
-  void skip_region() { page_ = format::Geometry::last_page_of(format::Geometry::region_of(page_)); }
+  std::uint64_t stretch() const { return format::Geometry::stretch_of(page_); }
+  bool begins_stretch() const { return format::Geometry::first_page_of_stretch(stretch()) == page_; }
+  /// `next` goes to the stretch behind this one.
+  void skip_stretch() { page_ = format::Geometry::last_page_of_stretch(stretch()); }
   /// The entry of this page, or nothing when it does not verify. Other processes may write the entry meanwhile: a copy
   /// that was made some entries ago is as good as one made now.
   Result<std::optional<format::Entry>> entry() { return at(page_); }

@@ -1,6 +1,7 @@
 #include "pages/page_file.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/error.hpp"
@@ -70,6 +71,19 @@ Result<void> PageFile::write_freed_entries(std::uint64_t page, std::uint32_t cou
   return write_entries(page, count);
 }
 
+Result<void> PageFile::write_stretch(std::uint64_t stretch, const format::StretchRecord& record) {
+  return file_.write_at(geometry_.record_offset(stretch), base::bytes_of(record));
+}
+
+Result<void> PageFile::reset_stretches(std::uint64_t page_count, std::uint64_t lsn) {
+  std::array<format::StretchRecord, format::kStretchesPerRegion> records;
+  records.fill({.lsn = lsn, .free_space = 0});
+  for (std::uint64_t page = 1; page <= page_count; page += format::kPagesPerRegion) {
+    MENTEDB_TRY(file_.write_at(geometry_.record_offset(Geometry::stretch_of(page)), std::as_bytes(std::span(records))));
+  }
+  return {};
+}
+
 Result<void> PageFile::sync() {
   MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(state_));
   MENTEDB_TRY(file_.sync());
@@ -103,6 +117,9 @@ Result<void> PageFile::grow(std::uint64_t page_count, std::uint64_t new_count) {
   for (std::uint64_t page = page_count + 1; page <= new_count;) {
     const std::uint64_t last = std::min(new_count, Geometry::last_page_of(Geometry::region_of(page)));
     const std::uint64_t count = last - page + 1;
+    if (Geometry::index_in_region(page) == 0) {
+      MENTEDB_TRY(write_zeros(geometry_.region_offset(Geometry::region_of(page)), base::kBlockBytes));
+    }
     MENTEDB_TRY(file_.allocate(geometry_.page_offset(page), count * geometry_.page_bytes()));
     MENTEDB_TRY(file_.allocate(geometry_.entry_offset(page), count * format::kEntryBytes));
     MENTEDB_TRY(write_zeros(geometry_.page_offset(page), count * geometry_.page_bytes()));

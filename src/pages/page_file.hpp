@@ -10,6 +10,7 @@
 #include "base/bytes.hpp"
 #include "format/geometry.hpp"
 #include "format/page_format.hpp"
+#include "format/stretch.hpp"
 #include "shared/shared_state.hpp"
 #include "vfs/vfs.hpp"
 
@@ -33,13 +34,18 @@ class PageFile {
   /// Writes `head` for the first freed page and entries of type free for the others.
   Result<void> write_freed_entries(std::uint64_t page, std::uint32_t count, const format::Entry& head);
 
+  Result<void> write_stretch(std::uint64_t stretch, const format::StretchRecord& record);
+  /// Writes the records of all pages again: no entry has an LSN above `lsn`, and the free pages are unknown.
+  Result<void> reset_stretches(std::uint64_t page_count, std::uint64_t lsn);
+
   /// Makes every write to the file durable, under `sync pending` (R7, shared/pending_sync.hpp).
   /// @errors `io_error`: `sync pending` stays set, and the next lock holder rewrites the pages from the log
   Result<void> sync();
   /// The same after redo has rewritten the pages from the log. A success also clears a `sync pending` of an earlier
   /// sync.
   Result<void> sync_after_rewrite();
-  /// Makes space and free entries for the pages from `page_count` + 1 to `new_count`, and syncs. @errors `no_space`
+  /// Makes space, free entries and stretch records for the pages from `page_count` + 1 to `new_count`, and syncs.
+  /// @errors `no_space`
   Result<void> grow(std::uint64_t page_count, std::uint64_t new_count);
 
   vfs::File& file() { return file_; }

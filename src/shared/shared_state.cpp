@@ -20,12 +20,11 @@ constexpr std::size_t kPageCount = SharedState::kPageCountOffset;
 constexpr std::size_t kReuseHorizon = SharedState::kReuseHorizonOffset;
 constexpr std::size_t kPoisonGeneration = 192;
 constexpr std::size_t kSyncPending = 200;
-constexpr std::size_t kCursor = 208;
 constexpr std::size_t kReleased = 256;
 constexpr std::size_t kLockWaiting = 264;
 constexpr std::size_t kCommitWaiting = 272;
 constexpr std::size_t kSelfTest = 320;
-constexpr std::size_t kRegionLsns = SharedState::kRegionLsnsOffset;
+constexpr std::size_t kRecovered = 512;
 
 }  // namespace
 
@@ -43,8 +42,10 @@ std::optional<wal::Tail> SharedState::cached_tail() const {
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = mapping_->load(kTail + 8 * i);
   if (mapping_->load(kTailCheck) != tail_check(words)) return std::nullopt;
   const auto tail = std::bit_cast<wal::Tail>(words);
-  const bool possible = tail.epoch != 0 && tail.next_lsn != 0 && tail.offset >= format::kLogStart &&
-                        tail.offset % base::kBlockBytes == 0 && format::counters_possible(tail.counters);
+  const bool possible = tail.epoch != 0 && tail.epoch < format::kMostLsn && tail.next_lsn != 0 &&
+                        tail.next_lsn < format::kMostLsn && tail.offset >= format::kLogStart &&
+                        tail.offset < format::kMostLsn && tail.offset % base::kBlockBytes == 0 &&
+                        format::counters_possible(tail.counters);
   if (!possible) return std::nullopt;
   return tail;
 }
@@ -92,7 +93,25 @@ std::uint64_t SharedState::index_number() const { return mapping_->load(kIndexNu
 void SharedState::publish_index_number(std::uint64_t number) { mapping_->store(kIndexNumber, number); }
 
 std::uint64_t SharedState::poison_generation() const { return mapping_->load(kPoisonGeneration); }
-void SharedState::raise_poison_generation() { mapping_->store(kPoisonGeneration, poison_generation() + 1); }
+void SharedState::raise_poison_generation() {
+  // The marks go first: an opener that finds its mark has seen the older generation before, and is poisoned, too.
+  for (std::size_t i = 0; i < kMarks; ++i) mapping_->store(kRecovered + 8 * i, 0);
+  mapping_->store(kPoisonGeneration, poison_generation() + 1);
+}
+
+bool SharedState::is_recovered(std::uint64_t mark) const {
+  bool found = false;
+  for (std::size_t i = 0; mark != 0 && !found && i < kMarks; ++i) found = mapping_->load(kRecovered + 8 * i) == mark;
+  return found;
+}
+void SharedState::note_recovered(std::uint64_t mark) {
+  if (mark == 0 || is_recovered(mark)) return;
+  std::size_t place = mark % kMarks;  // another mount has to recover once more when there are too many
+  for (std::size_t i = 0; i < kMarks; ++i) {
+    if (mapping_->load(kRecovered + 8 * i) == 0) place = i;
+  }
+  mapping_->store(kRecovered + 8 * place, mark);
+}
 
 bool SharedState::sync_pending() const { return mapping_->load(kSyncPending) != 0; }
 void SharedState::set_sync_pending(bool pending) { mapping_->store(kSyncPending, pending ? 1 : 0); }
@@ -102,19 +121,6 @@ std::uint64_t SharedState::reuse_horizon() const {
 }
 void SharedState::raise_reuse_horizon(std::uint64_t lsn) {
   if (mapping_->load(kReuseHorizon) < lsn) mapping_->store(kReuseHorizon, lsn);
-}
-
-std::uint64_t SharedState::cursor() const { return mapping_->load(kCursor); }
-void SharedState::set_cursor(std::uint64_t page) { mapping_->store(kCursor, page); }
-
-std::uint64_t SharedState::region_lsn(std::uint64_t region) const {
-  // Above a minimum of this engine the words on disk are older than the pages: any region may hold any LSN up to it.
-  return std::max(mapping_->load(kRegionLsns + 8 * (region % kRegionLsnCount)), least_committed_lsn_.load());
-}
-void SharedState::raise_region_lsn(std::uint64_t region, std::uint64_t lsn) {
-  // Stored even when the word is high enough: after a failed sync (R7) the word has to reach the disk again.
-  const std::size_t word = kRegionLsns + 8 * (region % kRegionLsnCount);
-  mapping_->store(word, std::max(mapping_->load(word), lsn));
 }
 
 std::uint64_t SharedState::released_count() const { return mapping_->load(kReleased); }

@@ -12,9 +12,9 @@
 //   sync pending       R7: set before a sync, cleared only after it succeeded
 //   page count         pages that readers may touch
 //   reuse horizon      see format::Counters
-//   cursor             where the next allocation sweep starts
+//   recovered          marks of the mounts through which recovery has found that the pages hold every acknowledged
+//                      operation. Such a mark holds until the page cache is lost: then boot or mount is another one
 //   released           futex of the processes that wait for the lock; "waiting" says that there is one
-//   region LSNs        per region (modulo 256) an LSN that no entry in it exceeds, raised before it is published
 //
 // Who may do what: const methods are for every thread of every process. The other methods are for the lock holder, and
 // only the store's Writer has a reference that is not const.
@@ -49,8 +49,10 @@ class SharedState {
   std::uint64_t poison_generation() const;
   bool sync_pending() const;
   std::uint64_t reuse_horizon() const;
-  std::uint64_t cursor() const;
-  std::uint64_t region_lsn(std::uint64_t region) const;
+  /// True when `mark` was noted, and no failed write of the log has taken the marks away since. 0 is no mark.
+  bool is_recovered(std::uint64_t mark) const;
+  /// Of an engine that may not write: see `advance_minimum`.
+  std::uint64_t minimum_lsn() const { return least_committed_lsn_.load(); }
 
   // ---- waiting. A waiter announces itself in a word of its own kind, which is no state of the protocol.
 
@@ -79,11 +81,11 @@ class SharedState {
   void publish_committed_lsn(std::uint64_t lsn);
   void publish_page_count(std::uint64_t count);
   void publish_index_number(std::uint64_t number);
+  /// Takes the marks of recovery away, too.
   void raise_poison_generation();
+  void note_recovered(std::uint64_t mark);
   void set_sync_pending(bool pending);
   void raise_reuse_horizon(std::uint64_t lsn);
-  void set_cursor(std::uint64_t page);
-  void raise_region_lsn(std::uint64_t region, std::uint64_t lsn);
 
   /// For an engine that may not write: what its own walk of the log found, while the words on disk are older.
   /// Kept in this process only.
@@ -93,14 +95,13 @@ class SharedState {
 
   static std::uint64_t self_test_offset();
   std::uint64_t self_test_word() const;
-  static constexpr std::size_t kRegionLsnCount = 256;
   static constexpr std::size_t kCommittedOffset = 128;
   static constexpr std::size_t kPageCountOffset = 144;
   static constexpr std::size_t kReuseHorizonOffset = 152;
-  static constexpr std::size_t kRegionLsnsOffset = 2048;
 
  private:
   static constexpr std::size_t kTailWords = 9;
+  static constexpr std::size_t kMarks = 16;
   using TailWords = std::array<std::uint64_t, kTailWords>;
   std::uint64_t tail_check(const TailWords& words) const;
   Result<void> ready_to_store() const { return mapping_->make_writable(0, mapping_->size_bytes()); }

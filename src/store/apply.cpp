@@ -46,12 +46,25 @@ Result<void> Applier::write_free_entries(const Operation& operation, const Apply
   return file_.write_freed_entries(header.page + part.first, part.count, head);
 }
 
+// Readers of changes skip a stretch by its LSN, so the LSN is raised before anything is published.
+Result<void> Applier::change_stretches(const ApplyPlan& plan, std::span<const Operation> operations) {
+  pages::StretchChanges changes;
+  for (const std::size_t i : plan.puts()) {
+    changes.add(operations[i].header.page, operations[i].header.run_pages, operations[i].lsn, false);
+  }
+  for (const auto& part : plan.frees()) {
+    const Operation& operation = operations[part.operation];
+    changes.add(operation.header.page + part.first, part.count, operation.lsn, true);
+  }
+  return changes.write(pool_, file_);
+}
+
 // ---- a commit
 
 Result<void> Applier::write(const ApplyPlan& plan, std::span<const Operation> operations) {
   file_.prepare(plan.max_run_pages());
+  MENTEDB_TRY(change_stretches(plan, operations));
   for (const std::size_t i : plan.puts()) {
-    state_.raise_region_lsn(Geometry::region_of(operations[i].header.page), operations[i].lsn);
     MENTEDB_TRY(write_put(operations[i], operations[i].payload));
     MENTEDB_TRY(write_put_entries(operations[i]));
   }
@@ -65,7 +78,6 @@ Result<void> Applier::write(const ApplyPlan& plan, std::span<const Operation> op
   }
   for (const auto& part : plan.frees()) {
     const Operation& operation = operations[part.operation];
-    state_.raise_region_lsn(Geometry::region_of(operation.header.page + part.first), operation.lsn);
     MENTEDB_TRY(write_free_entries(operation, part));
     if (part.first == 0) MENTEDB_TRY(file_.write_free_header(operation.header.page, operation.lsn));
   }
@@ -108,7 +120,6 @@ Result<bool> Applier::redo_put(const Operation& operation, std::size_t number, P
   const Missing missing = look_at_put(operation);
   if (mode == RedoMode::check) return missing.any();
   const bool rewrite = mode == RedoMode::rewrite;
-  state_.raise_region_lsn(Geometry::region_of(operation.header.page), operation.lsn);
   if (missing.bytes || rewrite) {
     MENTEDB_TRY_ASSIGN(const auto bytes, payloads.payload(number));
     MENTEDB_TRY(write_put(operation, bytes));
@@ -122,7 +133,6 @@ Result<bool> Applier::redo_free(const Operation& operation, const ApplyPlan::Fre
   if (mode == RedoMode::check) return missing.any();
   const bool rewrite = mode == RedoMode::rewrite;
   const auto& header = operation.header;
-  state_.raise_region_lsn(Geometry::region_of(header.page + part.first), operation.lsn);
   if (missing.entries || rewrite) MENTEDB_TRY(write_free_entries(operation, part));
   if (missing.bytes || (part.first == 0 && rewrite)) MENTEDB_TRY(file_.write_free_header(header.page, operation.lsn));
   return missing.any();
@@ -138,6 +148,7 @@ Result<std::uint64_t> Applier::redo(const ApplyPlan& plan, std::span<const Opera
   if (!check) {
     file_.prepare(plan.max_run_pages());
     MENTEDB_TRY(state_.make_writable());
+    MENTEDB_TRY(change_stretches(plan, operations));
   }
   for (const std::size_t i : plan.puts()) {
     MENTEDB_TRY_ASSIGN(const bool was_missing, redo_put(operations[i], i, payloads, mode));
@@ -152,16 +163,15 @@ Result<std::uint64_t> Applier::redo(const ApplyPlan& plan, std::span<const Opera
       continue;
     }
     MENTEDB_TRY_ASSIGN(const bool was_missing, index_.set(id, header.page));
-    if (mode == RedoMode::rewrite) MENTEDB_TRY(index_.rewrite(id));
     note(i, was_missing);
   }
   for (const std::size_t i : plan.index_erases()) {
     if (check) break;
     const auto& header = operations[i].header;
     MENTEDB_TRY_ASSIGN(const bool was_missing, index_.erase(MemoryId{header.memory_id}, header.page));
-    if (mode == RedoMode::rewrite) MENTEDB_TRY(index_.rewrite(MemoryId{header.memory_id}));
     note(i, was_missing);
   }
+  if (mode == RedoMode::rewrite) MENTEDB_TRY(index_.rewrite());
   for (const auto& part : plan.frees()) {
     MENTEDB_TRY_ASSIGN(const bool was_missing, redo_free(operations[part.operation], part, mode));
     note(part.operation, was_missing);

@@ -95,12 +95,11 @@ Result<void> Copier::pass(std::uint64_t since, std::uint64_t page_count, bool fi
   run_end_ = 0;
   for (pages::DirectoryCursor cursor(source_.pool(), page_count); cursor.next();) {
     const std::uint64_t page = cursor.page();
-    const std::uint64_t region = Geometry::region_of(page);
-    const std::uint64_t last = Geometry::last_page_of(region);
+    const std::uint64_t last = Geometry::last_page_of_stretch(cursor.stretch());
     const auto next_again = again.lower_bound(page);
-    if (cursor.begins_region() && since != 0 && source_.state().region_lsn(region) <= since && last <= known &&
-        (next_again == again.end() || *next_again > last)) {
-      cursor.skip_region();
+    if (cursor.begins_stretch() && since != 0 && source_.pool().stretch_lsn(cursor.stretch()) <= since &&
+        last <= known && (next_again == again.end() || *next_again > last)) {
+      cursor.skip_stretch();
       continue;
     }
     MENTEDB_TRY_ASSIGN(const auto entry, cursor.entry());
@@ -139,6 +138,7 @@ Result<void> Copier::finish(const wal::Tail& tail) {
   header.counters.reuse_horizon = header.start_lsn - 1;
   source_.vfs().random_bytes(std::as_writable_bytes(std::span(&header.seed, 1)));
   MENTEDB_TRY(log.reset(header));
+  MENTEDB_TRY(page_file_->reset_stretches(page_count_, header.start_lsn - 1));
   MENTEDB_TRY(pages_file_->sync());
   MENTEDB_TRY(directory_.sync());
   auto created = write_superblock(format::StoreState::created);

@@ -15,22 +15,20 @@
 #include "format/page_format.hpp"
 #include "pages/buffer_pool.hpp"
 #include "pages/directory_cursor.hpp"
-#include "shared/shared_state.hpp"
 
 namespace mentedb::store {
 
 /// Calls `visit(page, entry)` for each entry with an LSN above `since`, and `damaged(page)` for each page whose entry
-/// does not verify after a few looks. Regions without such an LSN are skipped.
+/// does not verify after a few looks. Stretches without such an LSN are skipped.
 /// `verified`: an earlier pass has verified the entries up to `since`, so their LSN alone tells them. That is many
 /// times faster, so that a pass fits between two commits.
 template <class Visit, class Damaged>
-Result<void> pass_over_directory(const pages::BufferPool& pool, const shared::SharedState& state, std::uint64_t since,
-                                 bool verified, Visit&& visit, Damaged&& damaged) {
+Result<void> pass_over_directory(const pages::BufferPool& pool, std::uint64_t since, bool verified, Visit&& visit,
+                                 Damaged&& damaged) {
   constexpr int kLooks = 100;
   for (pages::DirectoryCursor cursor(pool, pool.page_count()); cursor.next();) {
-    const std::uint64_t region = format::Geometry::region_of(cursor.page());
-    if (since != 0 && cursor.begins_region() && state.region_lsn(region) <= since) {
-      cursor.skip_region();
+    if (since != 0 && cursor.begins_stretch() && pool.stretch_lsn(cursor.stretch()) <= since) {
+      cursor.skip_stretch();
       continue;
     }
     if (verified) {

@@ -120,6 +120,34 @@ Result<bool> StoreFiles::pages_are_in_use() {
   return superblock && superblock->state == StoreState::created;
 }
 
+Result<bool> StoreFiles::find_pages() {
+  const auto headers = log_->read_headers();
+  if (!headers || headers->newest() == nullptr || headers->any_damaged()) return false;
+  auto file =
+      directory_->open(kPagesName, options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write, false);
+  if (!file) return false;
+  std::array<std::byte, base::kBlockBytes> block{};
+  const auto got = (*file)->read_at(0, block);
+  if (!got) return false;
+  const auto superblock = format::decode_superblock(std::span(block).first(*got), (*file)->path());
+  if (!superblock || superblock->state != StoreState::created || !format::belongs_to(*headers->newest(), *superblock)) {
+    return false;
+  }
+  superblock_ = *superblock;
+  pages_file_ = std::move(*file);
+  MENTEDB_TRY(finish_open());
+  return true;
+}
+
+Result<void> StoreFiles::finish_open() {
+  if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {
+    return base::failf(ErrorCode::incompatible, "{} has pages of {} bytes, not {}; open it with page_size_bytes 0",
+                       path_.string(), superblock_.page_bytes, options_.page_size_bytes);
+  }
+  MENTEDB_TRY_ASSIGN(pages_id_, pages_file_->id());
+  return {};
+}
+
 // Opens pages.db and reads its superblock. Creates the store when its creation never ended.
 Result<void> StoreFiles::open_pages() {
   MENTEDB_TRY_ASSIGN(const bool fresh, needs_creation());
@@ -128,12 +156,7 @@ Result<void> StoreFiles::open_pages() {
       return base::failf(ErrorCode::not_found, "there is no store in {}; check the path", directory_->path());
     MENTEDB_TRY(create());
   }
-  if (options_.page_size_bytes != 0 && options_.page_size_bytes != superblock_.page_bytes) {
-    return base::failf(ErrorCode::incompatible, "{} has pages of {} bytes, not {}; open it with page_size_bytes 0",
-                       path_.string(), superblock_.page_bytes, options_.page_size_bytes);
-  }
-  MENTEDB_TRY_ASSIGN(pages_id_, pages_file_->id());
-  return {};
+  return finish_open();
 }
 
 Result<bool> StoreFiles::needs_creation() {

@@ -47,6 +47,9 @@ class StoreFiles {
 
   /// Step 1, without the lock: the directory and wal.log, which is made when there is no store yet.
   Result<void> open_log();
+  /// Step 2, without the lock: pages.db and its superblock, when both files are as a finished creation left them. False
+  /// when they are not, or when they cannot be read now: then step 2 with the lock makes the store or names the error.
+  Result<bool> find_pages();
   /// Step 2, with the lock: pages.db and its superblock. Creates the store when its creation never ended.
   Result<void> open_pages();
   /// R11: the paths still lead to the files that are open.
@@ -60,6 +63,7 @@ class StoreFiles {
   const std::filesystem::path& path() const { return path_; }
   const format::Superblock& superblock() const { return superblock_; }
   const vfs::FileId& pages_id() const { return pages_id_; }
+  const vfs::FileId& log_id() const { return log_id_; }
   vfs::Directory& directory() const { return *directory_; }
   vfs::File& log_file() const { return *log_file_; }
   vfs::File& pages_file() const { return *pages_file_; }
@@ -73,6 +77,7 @@ class StoreFiles {
   Result<void> create();
   Result<void> finish_creation();
   Result<void> write_superblock();
+  Result<void> finish_open();
 
   vfs::Vfs& vfs_;
   std::filesystem::path path_;

@@ -63,8 +63,9 @@ Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAt
   const format::IdHash hash = index_.hash(id);
   std::uint64_t damaged_page = 0;
   for (int spin = 0; spin < kSpins; ++spin) {
-    auto table = index_.current();
+    const auto table = index_.current();
     if (!table) {
+      if (table.error().code != ErrorCode::not_found) return std::unexpected(table.error());
       MENTEDB_TRY(repair());
       continue;
     }
@@ -200,7 +201,7 @@ Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
     damaged_pages.clear();
     const std::uint64_t committed = state_.committed_lsn();
     MENTEDB_TRY(pass_over_directory(
-        pool_, state_, since, since != everything,
+        pool_, since, since != everything,
         [&](std::uint64_t page, const Entry& entry) { visit(page, entry, committed); },
         [&](std::uint64_t page) { damaged_pages.push_back(page); }));
     if (!damaged_pages.empty() && !writer) continue;

@@ -68,7 +68,7 @@ class LogPayloads final : public PayloadSource {
 
 class Recovery {
  public:
-  Recovery(const RecoveryParts& parts, RedoMode mode)
+  Recovery(const RecoveryParts& parts, RedoMode mode, bool new_index)
       : files_(parts.files),
         log_(parts.files.log()),
         pool_(parts.pool),
@@ -76,7 +76,8 @@ class Recovery {
         index_(parts.index),
         applier_(parts.applier),
         poison_(parts.poison),
-        mode_(mode) {}
+        mode_(mode),
+        new_index_(new_index) {}
 
   Result<Recovered> run();
 
@@ -100,6 +101,7 @@ class Recovery {
   Applier& applier_;
   Poison& poison_;
   RedoMode mode_;
+  bool new_index_;
 
   wal::Log::Headers headers_;
   format::LogHeader header_{};  // the newest
@@ -232,7 +234,7 @@ Result<void> Recovery::clear_torn_header() {
 Result<std::uint64_t> Recovery::redo() {
   const ApplyPlan plan(logged_.operations, true);
   const IndexSize fresh{.page_count = tail().counters.page_count, .memory_count = tail().counters.memory_count};
-  const bool index_fits = !writes() || index_.current().has_value();
+  const bool index_fits = !writes() || (!new_index_ && index_.current().has_value());
   // R7: under `sync pending` no page is believed that looks current.
   const RedoMode mode = mode_ == RedoMode::repair && state_.sync_pending() ? RedoMode::rewrite : mode_;
   LogPayloads payloads(log_, logged_, header_.seed);
@@ -245,6 +247,8 @@ Result<std::uint64_t> Recovery::redo() {
 
 }  // namespace
 
-Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode) { return Recovery(parts, mode).run(); }
+Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode, bool new_index) {
+  return Recovery(parts, mode, new_index).run();
+}
 
 }  // namespace mentedb::store

@@ -33,8 +33,9 @@ struct Recovered {
   std::uint64_t reapplied;   ///< logged operations that were not in their pages; RedoMode::check leaves them so
 };
 
-/// `mode` repair becomes rewrite while `sync pending` is set (R7).
+/// `mode` repair becomes rewrite while `sync pending` is set (R7). `new_index`: the id index is rebuilt also when it
+/// looks as if it fitted.
 /// @errors `corruption`, `io_error`, `no_space`, ...; after any of them it may be called again
-Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode);
+Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode, bool new_index = false);
 
 }  // namespace mentedb::store

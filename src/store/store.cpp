@@ -1,8 +1,11 @@
 #include "store/store.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
+#include "base/checksum.hpp"
 #include "base/error.hpp"
 
 namespace mentedb::store {
@@ -28,7 +31,7 @@ Result<void> check_options(const Options& options) {
 Result<std::unique_ptr<vfs::Mapping>> map_shared_state(const StoreFiles& files) {
   vfs::File& file = files.pages_file();
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file.size_bytes());
-  if (size < format::kFirstRegionOffset) {
+  if (size < format::kLeastPagesFileBytes) {
     return base::failf(ErrorCode::corruption, "{} is cut short at {} bytes; restore a backup", file.path(), size);
   }
   MENTEDB_TRY_ASSIGN(auto mapping, file.map(format::kSharedStateOffset, base::kBlockBytes, !files.options().read_only));
@@ -52,10 +55,10 @@ Store::Store(StoreFiles files, std::unique_ptr<StoreLock> lock, std::unique_ptr<
       lock_(std::move(lock)),
       state_(std::move(state), files_.superblock().seed),
       pool_(files_.pages_file(), state_, geometry_of(files_), files_.superblock().seed),
-      index_(files_.directory(), state_, pool_, identity_of(files_), !files_.options().read_only),
+      index_(files_.directory(), files_.pages_file(), state_, pool_, identity_of(files_), !files_.options().read_only),
       reader_(pool_, state_, index_, RepairDoor(*this)),
       page_file_(files_.pages_file(), state_, geometry_of(files_), files_.superblock().seed),
-      allocator_(pool_, page_file_, state_),
+      allocator_(pool_, page_file_),
       applier_(pool_, page_file_, state_, index_),
       poison_(state_) {}
 
@@ -79,25 +82,78 @@ Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::files
   StoreFiles files(vfs, path, options, if_absent);
   MENTEDB_TRY(files.open_log());
   auto lock = std::make_unique<StoreLock>(vfs, files.log_file());
-  MENTEDB_TRY_ASSIGN(StoreLock::Hold hold, lock->acquire(options.lock_timeout));
-  MENTEDB_TRY(files.open_pages());
+  std::optional<StoreLock::Hold> hold;
+  MENTEDB_TRY_ASSIGN(const bool found, files.find_pages());
+  if (!found) {
+    MENTEDB_TRY_ASSIGN(hold, lock->acquire(options.lock_timeout));
+    MENTEDB_TRY(files.open_pages());
+  }
   MENTEDB_TRY(files.check_unchanged());  // R11
   MENTEDB_TRY_ASSIGN(auto state, map_shared_state(files));
   std::unique_ptr<Store> store(new Store(std::move(files), std::move(lock), std::move(state)));
-  Writer writer(*store, std::move(hold));
+  store->lock_->use_state(options.read_only ? nullptr : &store->state_);
+  if (!hold) {
+    store->poison_.cleared_by_open();  // before the look at the mark, which a poisoned store does not have
+    const bool recovered = store->is_recovered();
+    if (recovered && !store->is_in_doubt()) return store;
+    // A writer is at work, or one died. Who may repair tries to: without a wait, because everything acknowledged can be
+    // read already.
+    if (recovered && options.read_only) return store;
+    auto taken = store->lock_->acquire(recovered ? std::chrono::milliseconds(0) : options.lock_timeout);
+    if (!taken && recovered && taken.error().code == ErrorCode::busy) return store;
+    if (!taken) return std::unexpected(std::move(taken).error());
+    hold = std::move(*taken);
+    MENTEDB_TRY(store->files_.check_unchanged());
+  }
+  Writer writer(*store, std::move(*hold));
   if (!options.single_process) MENTEDB_TRY(store->self_test());
   MENTEDB_TRY(store->recover_at_open(writer));
   store->poison_.cleared_by_open();
-  store->lock_->use_state(options.read_only ? nullptr : &store->state_);
   return store;
 }
 
-// R3: open() redoes from the checkpoint even when the cached tail is valid. Only an open engine may start at the tail.
+// R3: everything acknowledged is in the page cache, because a writer acknowledges nothing before (R10). The page cache
+// is lost with the boot or with the mount, and files that were copied or replaced are others.
+std::uint64_t Store::recovery_mark() const {
+  const auto boot_id = vfs().boot_id();
+  const std::uint64_t mount = files_.directory().mount_id();
+  if (mount == 0 || boot_id == std::array<std::uint8_t, 16>{}) return 0;
+  struct Mark {
+    std::array<std::uint8_t, 16> boot_id;
+    std::uint64_t mount;
+    std::uint64_t files[4];
+  };
+  static_assert(std::has_unique_object_representations_v<Mark>);
+  const Mark mark{boot_id,
+                  mount,
+                  {files_.pages_id().device, files_.pages_id().inode, files_.log_id().device, files_.log_id().inode}};
+  return base::checksum(base::bytes_of(mark), files_.superblock().seed);
+}
+
+// The files are as long as the shared state says. A shorter one is damage, which the log tells more of.
+bool Store::is_recovered() const {
+  if (!state_.is_recovered(recovery_mark())) return false;
+  const auto pages_bytes = files_.pages_file().size_bytes();
+  const auto log_bytes = files_.log_file().size_bytes();
+  const auto tail = state_.cached_tail();
+  return pages_bytes && log_bytes && *pages_bytes >= pool_.geometry().file_bytes(state_.page_count()) &&
+         (!tail || *log_bytes >= tail->offset);
+}
+
+// R3: open() redoes from the checkpoint even when the cached tail is valid. Only an open engine may start at the tail,
+// and one that found the mark of an `open` before it.
 Result<void> Store::recover_at_open(Writer& writer) {
   const bool read_only = options().read_only;
+  const std::uint64_t mark = recovery_mark();
+  // An id index that looks right may be one of which the page cache was lost in part.
+  const bool new_index = !read_only && mark != 0 && !state_.is_recovered(mark);
   MENTEDB_TRY_ASSIGN(const std::uint64_t missing,
-                     writer.recover_from_log(read_only ? RedoMode::check : RedoMode::repair));
-  if (!read_only) return {};
+                     writer.recover_from_log(read_only ? RedoMode::check : RedoMode::repair, new_index));
+  if (!read_only) {
+    MENTEDB_TRY(state_.make_writable());
+    state_.note_recovered(mark);
+    return {};
+  }
   if (missing > 0) {
     return base::failf(ErrorCode::busy,
                        "{} operations of {} are not in their pages yet; run: mentedb recover --dir '{}'", missing,

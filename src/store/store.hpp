@@ -62,6 +62,10 @@ class Store {
   static Outcome<std::unique_ptr<Store>> open_once(vfs::Vfs& vfs, const std::filesystem::path& path,
                                                    const Options& options, IfAbsent if_absent);
   Result<void> self_test();
+  std::uint64_t recovery_mark() const;
+  bool is_recovered() const;
+  /// A writer may have died, or a sync may have failed.
+  bool is_in_doubt() const { return state_.sync_pending() || !state_.cached_tail(); }
   Result<void> recover_at_open(Writer& writer);
   RecoveryParts recovery_parts();
 

@@ -45,6 +45,12 @@ Result<void> Writer::find_tail() {
       known = newest != nullptr && newest->epoch == cached->epoch;
       if (known) store.header_ = *newest;
     }
+    if (known && store.highest_next_lsn_ == 0) {
+      // This engine has read no log: its `open` found that the pages are whole. The page of the shared state may be
+      // one that the kernel lost and read again, as above; then the log goes on behind its tail.
+      MENTEDB_TRY_ASSIGN(const bool goes_on, store.files_.log().goes_on_behind(*cached, store.header_.seed));
+      known = !goes_on;
+    }
     if (known) {
       tail_ = *cached;
       store.highest_next_lsn_ = std::max(store.highest_next_lsn_, tail_.next_lsn);
@@ -61,9 +67,9 @@ Result<void> Writer::find_tail() {
                      store.files_.log_file().path(), store.files_.path().string());
 }
 
-Result<std::uint64_t> Writer::recover_from_log(RedoMode mode) {
+Result<std::uint64_t> Writer::recover_from_log(RedoMode mode, bool new_index) {
   Store& store = *store_;
-  MENTEDB_TRY_ASSIGN(const Recovered recovered, store::recover(store.recovery_parts(), mode));
+  MENTEDB_TRY_ASSIGN(const Recovered recovered, store::recover(store.recovery_parts(), mode, new_index));
   tail_ = recovered.tail;
   store.header_ = recovered.header;
   // For an engine that may not write, too: an older cached tail that a power cut left behind is not its tail.
@@ -166,8 +172,18 @@ Result<void> Writer::make_log_room(std::uint64_t padded_bytes) {
   if (needed <= log.known_capacity_bytes()) return {};
   MENTEDB_TRY_ASSIGN(const std::uint64_t capacity, log.capacity_bytes());
   if (needed <= capacity) return {};
+  auto grown = grow_log(std::max(needed, std::min(2 * capacity, limit)));
+  if (grown || grown.error().code != ErrorCode::no_space || tail_.offset == format::kLogStart) return grown;
+  // The disk is full. A checkpoint makes room in the log, and takes none on the disk.
+  MENTEDB_TRY(checkpoint());
+  MENTEDB_TRY_ASSIGN(const std::uint64_t emptied, log.capacity_bytes());
+  return tail_.offset + padded_bytes <= emptied ? Result<void>() : grown;
+}
+
+Result<void> Writer::grow_log(std::uint64_t bytes) {
+  Store& store = *store_;
   MENTEDB_TRY_ASSIGN(auto pending, shared::PendingSync::begin(store.state_));
-  MENTEDB_TRY(log.grow(std::max(needed, std::min(2 * capacity, limit))));
+  MENTEDB_TRY(store.files_.log().grow(bytes));
   return pending.succeeded();
 }
 
@@ -254,6 +270,7 @@ Result<void> Writer::redo_log() {
 Result<void> Writer::recover() {
   MENTEDB_TRY(refuse_if_read_only("to recover"));
   MENTEDB_TRY(redo_log());
+  MENTEDB_TRY(store_->page_file_.reset_stretches(tail_.counters.page_count, tail_.next_lsn - 1));
   return store_->index_.rebuild(tail_.counters.page_count, tail_.counters.memory_count);
 }
 

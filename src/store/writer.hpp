@@ -60,9 +60,10 @@ class Writer {
 
   Result<void> find_tail();
   /// Returns how many operations were not in their pages.
-  Result<std::uint64_t> recover_from_log(RedoMode mode);
+  Result<std::uint64_t> recover_from_log(RedoMode mode, bool new_index = false);
   Result<void> refuse_if_read_only(std::string_view purpose) const;
   Result<void> make_log_room(std::uint64_t padded_bytes);
+  Result<void> grow_log(std::uint64_t bytes);
   Result<void> append_to_log(std::span<const std::byte> padded);
   enum class Attempt { first, second };
   Result<void> make_visible(const ApplyPlan& plan, std::span<const format::Operation> operations, const wal::Tail& next,

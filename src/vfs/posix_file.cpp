@@ -104,6 +104,20 @@ Result<void> PosixFile::allocate_by_writing(std::uint64_t offset, std::uint64_t 
   return {};
 }
 
+void PosixFile::share_like(const File& other) {
+  struct stat theirs{};
+  struct stat ours{};
+  const auto* const file = dynamic_cast<const PosixFile*>(&other);
+  if (file == nullptr || fstat(file->descriptor_, &theirs) != 0) return;
+  const uid_t owner = geteuid() == 0 ? theirs.st_uid : static_cast<uid_t>(-1);
+  mode_t mode = theirs.st_mode & 0666;
+  // A user may give a file to a group of its own only. To another group it must not be readable.
+  if (fchown(descriptor_, owner, theirs.st_gid) != 0 &&
+      (fstat(descriptor_, &ours) != 0 || ours.st_gid != theirs.st_gid))
+    mode &= 0600;
+  fchmod(descriptor_, mode);
+}
+
 void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
 void PosixFile::remember_lock() {
@@ -152,6 +166,7 @@ std::string PosixFile::lock_holder() const {
 }
 
 Result<std::unique_ptr<Mapping>> PosixFile::map(std::uint64_t offset, std::size_t length, bool writable) {
+  MENTEDB_ASSERT(offset % kMapAlignment == 0);
   void* data = mmap(nullptr, length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor_,
                     static_cast<off_t>(offset));
   if (data == MAP_FAILED) return errno_error(errno, "map", path_);

@@ -22,6 +22,7 @@ class PosixFile final : public File {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) override;
   Result<void> sync() override;
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override;
+  void share_like(const File& other) override;
   void start_writeback() override;
   Result<bool> try_lock() override;
   Result<void> lock() override;

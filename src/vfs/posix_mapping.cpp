@@ -27,7 +27,10 @@ constexpr int kPopulateWrite = 23;
 constexpr int kPopulateRead = MADV_POPULATE_READ;
 constexpr int kPopulateWrite = MADV_POPULATE_WRITE;
 #endif
-constexpr std::size_t kPageBytes = 4096;
+std::size_t page_bytes() {
+  static const auto bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
 
 // The errno behind a failed page fault. The kernel says only that a load or store would have raised SIGBUS, so the
 // state of the file system has to tell the reason.
@@ -60,7 +63,7 @@ Result<void> PosixMapping::make_writable(std::size_t offset, std::size_t length)
 
 bool PosixMapping::advise(std::size_t offset, std::size_t length, int advice) const {
   MENTEDB_ASSERT(offset <= size_bytes() && length <= size_bytes() - offset);
-  const std::size_t begin = offset / kPageBytes * kPageBytes;
+  const std::size_t begin = offset / page_bytes() * page_bytes();
   const std::size_t end = offset + length;
   for (int attempt = 1; madvise(data_ + begin, end - begin, advice) != 0; ++attempt) {
     constexpr int kMostAttempts = 1'000;  // EAGAIN: the kernel is short of a resource, for a while
@@ -104,11 +107,11 @@ void PosixMapping::wake(std::size_t offset) const {
 }
 
 std::uint64_t PosixMapping::resident_bytes(std::size_t length) const {
-  const std::size_t pages = (std::min(length, size_bytes()) + kPageBytes - 1) / kPageBytes;
+  const std::size_t pages = (std::min(length, size_bytes()) + page_bytes() - 1) / page_bytes();
   std::vector<unsigned char> present(pages);
-  if (mincore(data_, pages * kPageBytes, present.data()) != 0) return 0;
+  if (mincore(data_, pages * page_bytes(), present.data()) != 0) return 0;
   std::uint64_t resident = 0;
-  for (const unsigned char page : present) resident += (page & 1U) * kPageBytes;
+  for (const unsigned char page : present) resident += (page & 1U) * page_bytes();
   return resident;
 }
 

@@ -73,6 +73,7 @@ class PosixDirectory final : public Directory {
   Result<void> remove(std::string_view name) override;
   Result<void> sync() override;
   Result<std::vector<std::string>> list() const override;
+  std::uint64_t mount_id() const override;
   std::optional<std::string> unsupported_reason() const override;
   std::vector<std::string> access_warnings(std::span<const std::string> names) const override;
 
@@ -123,6 +124,15 @@ Result<FileId> PosixDirectory::id_of(std::string_view name) const {
   const std::string path = path_of(name);
   if (lstat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
   return FileId{status.st_dev, status.st_ino};
+}
+
+// Linux 6.8 and later.
+std::uint64_t PosixDirectory::mount_id() const {
+  constexpr unsigned kUniqueMountId = 0x4000;  // STATX_MNT_ID_UNIQUE
+  struct statx status{};
+  if (statx(descriptor_.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kUniqueMountId, &status) != 0) return 0;
+  if ((status.stx_mask & kUniqueMountId) == 0) return 0;
+  return status.stx_mnt_id;
 }
 
 Result<void> PosixDirectory::remove(std::string_view name) {

@@ -74,6 +74,10 @@ class Mapping {
 /// The default, for memory that always takes stores.
 inline Result<void> Mapping::make_writable(std::size_t /*offset*/, std::size_t /*length*/) { return {}; }
 
+/// The largest page of a kernel that this engine knows (arm64). A mapping begins at a multiple of it, so that every
+/// kernel can map every store.
+inline constexpr std::uint64_t kMapAlignment = 65'536;
+
 class File {
  public:
   virtual ~File() = default;
@@ -98,6 +102,9 @@ class File {
   /// Reserves disk space for the range and extends the file to cover it. New bytes read as zero. The result is durable
   /// after `sync`. @errors `no_space`
   [[nodiscard]] virtual Result<void> allocate(std::uint64_t offset, std::uint64_t length) = 0;
+  /// Gives the users of `other` the same rights to this file. Where the system refuses, this file's owner has them
+  /// alone.
+  virtual void share_like(const File& /*other*/) {}
   /// Starts write-back of the whole file and does not wait for it. Leaves a failed write-back for `sync` to report.
   virtual void start_writeback() = 0;
 
@@ -110,7 +117,7 @@ class File {
   /// The lock holder, for error messages: "pid 123 (node)". Empty when the system does not tell.
   [[nodiscard]] virtual std::string lock_holder() const = 0;
 
-  /// Maps [offset, offset + length). `offset` is a multiple of 4,096.
+  /// Maps [offset, offset + length). `offset` is a multiple of kMapAlignment.
   [[nodiscard]] virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t length,
                                                              bool writable) = 0;
 };
@@ -141,6 +148,9 @@ class Directory {
   /// Makes the creation and removal of names durable.
   [[nodiscard]] virtual Result<void> sync() = 0;
   [[nodiscard]] virtual Result<std::vector<std::string>> list() const = 0;
+  /// Names the mount that the directory is reached through. The system uses no number again before the next boot. 0:
+  /// the system does not tell.
+  [[nodiscard]] virtual std::uint64_t mount_id() const { return 0; }
   /// The reason why this kind of file system cannot serve a store: a network file system, or one that hosts share.
   /// Nothing when the kind may be tried.
   [[nodiscard]] virtual std::optional<std::string> unsupported_reason() const = 0;

@@ -88,6 +88,15 @@ Result<WalkEnd> Log::walk(const format::LogHeader& header, const Visitor& visit)
   return end;
 }
 
+Result<bool> Log::goes_on_behind(const Tail& tail, std::uint64_t seed) {
+  buffered_bytes_ = 0;
+  MENTEDB_TRY_ASSIGN(auto bytes, read(tail.offset, base::kBlockBytes, base::kBlockBytes));
+  const auto batch = format::parse_batch_header(bytes, tail.offset);
+  if (!batch || batch->first_lsn != tail.next_lsn || batch->previous_checksum != tail.previous_checksum) return false;
+  MENTEDB_TRY_ASSIGN(bytes, read(tail.offset, batch->bytes));
+  return bytes.size() == batch->bytes && format::batch_verifies(bytes, seed);
+}
+
 Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogHeader& header, const Tail& tail) {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
   // Batches do not overlap, so all of them together are no longer than the file. Forged headers can claim more, for

@@ -71,6 +71,8 @@ class Log {
   /// The offset of a complete batch of the epoch behind the end of the chain. Such a batch proves that synced bytes
   /// before it were damaged, because a writer appends nothing behind a torn end.
   Result<std::optional<std::uint64_t>> find_batch_behind(const format::LogHeader& header, const Tail& tail);
+  /// True when a complete batch continues the chain at this tail: then the tail is not the end of it.
+  Result<bool> goes_on_behind(const Tail& tail, std::uint64_t seed);
   /// One verified batch. The bytes stay valid until the next call. @errors `corruption`
   Result<std::span<const std::byte>> read_batch(std::uint64_t offset, std::uint64_t seed);
 

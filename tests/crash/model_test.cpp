@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "format/geometry.hpp"
 #include "support/crash/process.hpp"
 #include "support/results.hpp"
 
@@ -58,7 +59,7 @@ void expect_nothing_lost(SimDisk& disk, Process& process, const std::function<vo
     accident(trace);
     dies([&] { EXPECT_FALSE(call()); });
   }
-  constexpr std::size_t kWordsEnd = 8'192;  // the pages behind the shared state
+  constexpr std::size_t kWordsEnd = format::kFirstRegionOffset;  // the pages behind the shared state
   disk.damage("/store/pages.db", kWordsEnd, std::span(on_device).subspan(kWordsEnd));
   EXPECT_TRUE(ok(process->store_memory(make_memory(3, 1))));
   EXPECT_TRUE(ok(process->checkpoint()));

@@ -15,6 +15,7 @@
 #include "format/log_format.hpp"
 #include "format/node_codec.hpp"
 #include "format/page_format.hpp"
+#include "format/stretch.hpp"
 #include "format/superblock.hpp"
 #include "shared/shared_state.hpp"
 
@@ -50,13 +51,24 @@ bool is_zero(std::span<const std::byte> bytes) {
 
 TEST(Encoding, Geometry) {
   const Geometry geometry(1'024);
-  EXPECT_EQ(kSharedStateOffset, 4'096U);
-  EXPECT_EQ(geometry.entry_offset(1), 8'192U);
-  EXPECT_EQ(geometry.page_offset(1), 8'192U + 2'097'152U);
-  EXPECT_EQ(geometry.entry_offset(65'536), 8'192U + 2'097'152U - 32U);
-  EXPECT_EQ(geometry.entry_offset(65'537), 8'192U + 2'097'152U + 65'536U * 1'024U);
-  EXPECT_EQ(geometry.file_bytes(0), 8'192U);
-  EXPECT_EQ(geometry.file_bytes(256), 8'192U + 2'097'152U + 256U * 1'024U);
+  EXPECT_EQ(kSharedStateOffset, 65'536U);
+  EXPECT_EQ(geometry.record_offset(0), 131'072U);
+  EXPECT_EQ(geometry.record_offset(63), 131'072U + 63U * 16U);
+  EXPECT_EQ(geometry.entry_offset(1), 196'608U);
+  EXPECT_EQ(geometry.page_offset(1), 196'608U + 2'097'152U);
+  EXPECT_EQ(geometry.entry_offset(65'536), 196'608U + 2'097'152U - 32U);
+  EXPECT_EQ(geometry.record_offset(64), 196'608U + 2'097'152U + 65'536U * 1'024U);
+  EXPECT_EQ(geometry.entry_offset(65'537), 262'144U + 2'097'152U + 65'536U * 1'024U);
+  EXPECT_EQ(geometry.file_bytes(0), 69'632U);
+  EXPECT_EQ(geometry.file_bytes(256), 196'608U + 2'097'152U + 256U * 1'024U);
+}
+
+TEST(Encoding, StretchRecords) {
+  EXPECT_EQ((FreeSpace{.at_begin = 1, .at_end = 2, .longest = 3}).word(), 0x8000'0000'0040'1003U);
+  EXPECT_EQ(FreeSpace::from_word(0x8000'0000'0040'1003U), (FreeSpace{.at_begin = 1, .at_end = 2, .longest = 3}));
+  EXPECT_EQ(FreeSpace::from_word(0), std::nullopt);
+  EXPECT_EQ(FreeSpace::from_word(FreeSpace::all().word()), FreeSpace::all());
+  EXPECT_EQ(FreeSpace::from_word(UINT64_MAX), FreeSpace::all());  // no claim exceeds the stretch
 }
 
 TEST(Encoding, Superblock) {
@@ -298,11 +310,8 @@ TEST(Encoding, SharedState) {
   shared.raise_reuse_horizon(5);
   shared.raise_poison_generation();
   shared.set_sync_pending(true);
-  shared.set_cursor(10);
   shared.announce_lock_waiter();
   EXPECT_TRUE(shared.publish_release());
-  shared.raise_region_lsn(1, 43);
-  shared.raise_region_lsn(256 + 2, 41);
   const auto bytes = std::as_bytes(std::span(words));
   EXPECT_EQ(hex(bytes.first(80)),
             "bd 7c ca 5e a1 82 89 9f  03 00 00 00 00 00 00 00\n"
@@ -310,17 +319,14 @@ TEST(Encoding, SharedState) {
             "11 11 00 00 00 00 00 00  00 01 00 00 00 00 00 00\n"
             "09 00 00 00 00 00 00 00  07 00 00 00 00 00 00 00\n"
             "03 00 00 00 00 00 00 00  05 00 00 00 00 00 00 00");
-  EXPECT_EQ(words[128 / 8], 43U);    // committed LSN
-  EXPECT_EQ(words[136 / 8], 2U);     // index number
-  EXPECT_EQ(words[144 / 8], 256U);   // page count
-  EXPECT_EQ(words[152 / 8], 5U);     // reuse horizon
-  EXPECT_EQ(words[192 / 8], 1U);     // poison generation
-  EXPECT_EQ(words[200 / 8], 1U);     // sync pending
-  EXPECT_EQ(words[208 / 8], 10U);    // cursor
-  EXPECT_EQ(words[256 / 8], 1U);     // released
-  EXPECT_EQ(words[264 / 8], 0U);     // lock waiting
-  EXPECT_EQ(words[2'056 / 8], 43U);  // group 1
-  EXPECT_EQ(words[2'064 / 8], 41U);  // group 258
+  EXPECT_EQ(words[128 / 8], 43U);   // committed LSN
+  EXPECT_EQ(words[136 / 8], 2U);    // index number
+  EXPECT_EQ(words[144 / 8], 256U);  // page count
+  EXPECT_EQ(words[152 / 8], 5U);    // reuse horizon
+  EXPECT_EQ(words[192 / 8], 1U);    // poison generation
+  EXPECT_EQ(words[200 / 8], 1U);    // sync pending
+  EXPECT_EQ(words[256 / 8], 1U);    // released
+  EXPECT_EQ(words[264 / 8], 0U);    // lock waiting
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "pages/allocator.hpp"
 #include "pages/buffer_pool.hpp"
 #include "pages/page_file.hpp"
+#include "pages/stretches.hpp"
 #include "shared/shared_state.hpp"
 #include "support/results.hpp"
 #include "support/sim/sim_vfs.hpp"
@@ -58,6 +59,9 @@ class PagesFixture : public ::testing::Test {
   }
   void free(std::uint64_t page, std::uint32_t count, std::uint64_t lsn,
             format::EntryType type = format::EntryType::deleted) {
+    pages::StretchChanges changes;
+    changes.add(page, count, lsn, true);
+    must(changes.write(pool, pages));
     must(pages.write_freed_entries(page, count, {.id = id(1), .lsn = lsn, .run_pages = 0, .type = type}));
   }
 

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "format/geometry.hpp"
 #include "support/crash/process.hpp"
 #include "support/results.hpp"
 
@@ -18,7 +19,7 @@ TEST(Pages, AReadByPageHealsWhatTheLogStillHas) {
   const PageId page = must(process->store_memory(make_memory(1, 1)));
   must(process->store_memory(make_memory(2, 1)));
   const std::array<std::byte, 4> noise{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
-  disk.damage("/store/pages.db", 2 * 4096 + 65'536 * 32 + (page.value - 1) * 512 + 60, noise);
+  disk.damage("/store/pages.db", format::Geometry(512).page_offset(page.value) + 60, noise);
   EXPECT_EQ(must(process->load_memory(page)), make_memory(1, 1));
 }
 

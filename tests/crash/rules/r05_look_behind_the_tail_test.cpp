@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine_impl.hpp"
+#include "format/geometry.hpp"
 #include "format/log_format.hpp"
 #include "support/crash/process.hpp"
 #include "support/results.hpp"
@@ -54,6 +55,28 @@ TEST(R5, AKilledRecoveryLeavesNoCachedTail) {
   const Event looked = trace.watch(next, read_of(kWalLog).from_byte(format::kLogStart));
   must(next->store_memory(make_memory(2, 1)));
   EXPECT_TRUE(looked.came());
+}
+
+// R5, R3. An engine that found the store recovered has read no log. The page of the shared state may be one that the
+// kernel could not write back, dropped, and read again: then its cached tail is valid and old, and an append there
+// would overwrite a committed batch. So the engine looks once whether the log goes on.
+TEST(R5, AnEngineThatHasReadNoLogLooksBehindItsFirstTail) {
+  SimDisk disk;
+  Process writer(disk);
+  must(writer->store_memory(make_memory(1, 1)));
+  const auto pages = disk.content("/store/pages.db");
+  const auto old_state = std::span(pages).subspan(format::kSharedStateOffset, base::kBlockBytes);
+  must(writer->store_memory(make_memory(2, 1)));
+  const auto directory = must(writer.vfs().open_directory(kStorePath, false));
+  const auto file = must(directory->open(kPagesDb, vfs::OpenMode::read_write, false));
+  must(file->write_at(format::kSharedStateOffset, old_state));
+
+  Process next(disk);
+  must(next->store_memory(make_memory(3, 1)));
+  for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(version_of(next, i), 1U) << i;
+  const auto found = power_cut(disk);
+  const Process rebooted(*found);
+  for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(version_of(rebooted, i), 1U) << i;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "format/geometry.hpp"
 #include "support/crash/process.hpp"
 #include "support/results.hpp"
 
@@ -9,7 +10,7 @@ namespace mentedb::test {
 namespace {
 
 /// Where a page of small_options begins in pages.db.
-std::uint64_t offset_of(PageId page) { return 2 * 4096 + 65'536 * 32 + (page.value - 1) * 512; }
+std::uint64_t offset_of(PageId page) { return format::Geometry(512).page_offset(page.value); }
 
 // R8, H31. A reader has loaded the slot and stalls. The memory moves away and, in a second update, back to that page;
 // that writer is killed before it swaps the slot. What lies on the page is newer than what all others are shown.

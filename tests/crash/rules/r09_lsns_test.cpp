@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "format/geometry.hpp"
 #include "support/crash/process.hpp"
 #include "support/results.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 // R9, H32. The holder is killed between any two stores to the words of the cached tail: no LSN is used twice, nothing
 // is lost. The batch before has two operations, so an LSN for each batch would be used twice, too.
 TEST(R9, AKillBetweenTheWordsOfTheCachedTailReusesNoLsn) {
-  constexpr std::uint64_t kEndOfTheTail = 4096 + 80;
+  constexpr std::uint64_t kEndOfTheTail = format::kSharedStateOffset + 80;
   for (std::uint64_t word = 1;; ++word) {
     SimDisk disk;
     auto [holder, peer] = open_processes<2>(disk);

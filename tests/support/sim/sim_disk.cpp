@@ -114,7 +114,13 @@ void SimDisk::erase(std::string_view path) {
   kernel_->changed();
 }
 
+void SimDisk::remount() {
+  const std::scoped_lock lock(kernel_->mutex);
+  ++kernel_->mount_count;
+}
+
 void SimDisk::damage(std::string_view path, std::uint64_t offset, std::span<const std::byte> bytes) {
+  remount();
   const std::scoped_lock lock(kernel_->mutex);
   const auto file = file_at(path);
   if (!file) sim_abort("damage: no file " + std::string(path));

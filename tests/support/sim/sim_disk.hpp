@@ -70,7 +70,9 @@ class SimDisk {
   /// Puts a new file in the place of whatever the name led to, as rename(2) would. Makes the directory when missing.
   void install(std::string_view path, std::span<const std::byte> content);
   void erase(std::string_view path);
-  /// Damages bytes of an existing file, on the device and in the page cache.
+  /// The file system is unmounted and mounted again, in the same boot. Processes go on as if nothing had happened.
+  void remount();
+  /// Damages bytes of an existing file, on the device and in the page cache, as an opener meets them after `remount`.
   void damage(std::string_view path, std::uint64_t offset, std::span<const std::byte> bytes);
   /// Makes a range unreadable: read_at and populate report EIO, touching it through a mapping ends the test.
   void set_bad(std::string_view path, std::uint64_t offset, std::uint64_t length);

@@ -235,7 +235,8 @@ std::string SimFileHandle::lock_holder() const {
 Result<std::unique_ptr<vfs::Mapping>> SimFileHandle::map(std::uint64_t offset, std::size_t length, bool writable) {
   const Verdict verdict = begin(StepKind::map, offset, length);
   if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "map"));
-  if (offset % kAlignment != 0 || length == 0) return std::unexpected(errno_error(EINVAL, path_, "map"));
+  // As a kernel with pages of 64 KiB (arm64) would.
+  if (offset % vfs::kMapAlignment != 0 || length == 0) return std::unexpected(errno_error(EINVAL, path_, "map"));
   if (writable && open_->mode == vfs::OpenMode::read_only) return std::unexpected(errno_error(EACCES, path_, "map"));
   return std::make_unique<SimMapping>(open_, offset, length, writable);
 }

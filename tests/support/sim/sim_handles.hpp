@@ -76,6 +76,7 @@ class SimDirectoryHandle final : public vfs::Directory {
   Result<void> remove(std::string_view name) override;
   Result<void> sync() override;
   Result<std::vector<std::string>> list() const override;
+  std::uint64_t mount_id() const override;
   std::optional<std::string> unsupported_reason() const override { return std::nullopt; }
 
  private:

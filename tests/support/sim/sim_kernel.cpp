@@ -82,6 +82,7 @@ SimKernel::SimKernel(const SimKernel& other, bool with_files)
       next_inode(other.next_inode),
       write_sequence(other.write_sequence),
       boot_count(other.boot_count),
+      mount_count(other.mount_count),
       next_process(other.next_process),
       random(other.random) {
   options.tracing = false;
@@ -192,6 +193,7 @@ void SimKernel::record(const Step& step) {
 
 OpenFile::~OpenFile() {
   if (!process) return;
+  --process->open_files;
   const std::scoped_lock lock(process->kernel->mutex);
   process->kernel->release_lock(*this);
 }
@@ -301,6 +303,7 @@ Pending SimKernel::pending() const {
 std::shared_ptr<SimKernel> SimKernel::after_power_cut(const Fate& fate) const {
   auto after = std::make_shared<SimKernel>(*this, false);
   if (!fate.keep_boot_id) ++after->boot_count;
+  ++after->mount_count;
 
   const auto& order = write_order();
   MENTEDB_ASSERT(fate.sectors.empty() || fate.sectors.size() == order.size());

@@ -52,7 +52,8 @@ struct SimProcess {
   std::atomic<Life> life = Life::alive;
   std::atomic<bool> throw_pending = false;
   std::atomic<std::uint32_t> calls_while_dead = 0;
-  std::uint32_t failed_try_locks = 0;  ///< since the last success
+  std::atomic<std::uint64_t> open_files = 0;  ///< descriptors and mappings, one for both of a file
+  std::uint32_t failed_try_locks = 0;         ///< since the last success
 };
 
 /// An open file description: files and mappings share it, and it holds the flock.
@@ -163,6 +164,7 @@ struct SimKernel {
   std::uint64_t next_inode = 2;
   std::uint64_t write_sequence = 0;
   std::uint64_t boot_count = 1;
+  std::uint64_t mount_count = 1;  ///< a lost page cache means another mount, also within a boot
   std::uint32_t next_process = 0;
   SimRandom random;
   bool power_lost = false;

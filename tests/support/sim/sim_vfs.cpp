@@ -150,6 +150,7 @@ Result<std::unique_ptr<vfs::File>> SimDirectoryHandle::open(std::string_view nam
     return std::unexpected(errno_error(ENOENT, name, "open"));
   }
   open->process = process_;
+  ++process_->open_files;
   return std::make_unique<SimFileHandle>(std::move(open), path_of(name));
 }
 
@@ -163,6 +164,8 @@ Result<vfs::FileId> SimDirectoryHandle::id_of(std::string_view name) const {
   if (entry == directory.current.end()) return std::unexpected(errno_error(ENOENT, name, "identify"));
   return vfs::FileId{.device = kSimDevice, .inode = entry->second};
 }
+
+std::uint64_t SimDirectoryHandle::mount_id() const { return process_->kernel->mount_count; }
 
 Result<void> SimDirectoryHandle::remove(std::string_view name) {
   SimKernel& kernel = *process_->kernel;

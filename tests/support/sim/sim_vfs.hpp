@@ -34,6 +34,8 @@ class SimVfs final : public vfs::Vfs {
   [[nodiscard]] bool is_alive() const { return process_->life == Life::alive; }
   /// Kills the process between two of its calls. Its later calls fail and do not throw (they do under a scheduler).
   void kill() { process_->kernel->kill(*process_, Life::killed); }
+  /// The files that the process has open or mapped.
+  [[nodiscard]] std::uint64_t open_files() const { return process_->open_files; }
   [[nodiscard]] const std::shared_ptr<SimProcess>& state() const { return process_; }
 
   Result<std::unique_ptr<vfs::Directory>> open_directory(const std::filesystem::path& path, bool create) override;

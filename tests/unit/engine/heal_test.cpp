@@ -180,6 +180,15 @@ TEST_F(HealTest, WhatTheLogNoLongerHasIsCorruptionWithItsPlace) {
   expect_clean();
 }
 
+// A record that says less than its entries hides changes. verify names it, and recover writes it again.
+TEST_F(HealTest, TheRecordOfAStretchByRecover) {
+  must(engine.checkpoint());  // redo would write it, too
+  overwrite(kPages, geometry().record_offset(0), 8, 0);
+  EXPECT_FALSE(problems().empty());
+  must(engine.recover());
+  expect_clean();
+}
+
 TEST_F(HealTest, AReadOnlyEngineSaysWhichEngineCanRepair) {
   Options options;
   options.read_only = true;

@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "format/geometry.hpp"
 #include "support/store_fixture.hpp"
 #include "support/temp_directory.hpp"
 
@@ -34,7 +35,9 @@ class RefusedStoresTest : public test::StoreFixture {
       EXPECT_TRUE(is_error(try_open(options), code, words)) << (read_only ? "read-only" : "");
     }
     const auto skip_words = [](std::vector<std::byte> bytes) {
-      if (bytes.size() >= 8192) std::fill_n(bytes.begin() + 4096, 4096, std::byte{0});  // derived, never the truth
+      if (bytes.size() >= format::kLeastPagesFileBytes) {  // derived, never the truth
+        std::fill_n(bytes.begin() + format::kSharedStateOffset, base::kBlockBytes, std::byte{0});
+      }
       return bytes;
     };
     EXPECT_TRUE(skip_words(disk.content(kPages)) == skip_words(pages)) << "pages.db was changed";
@@ -102,8 +105,9 @@ TEST_F(RefusedStoresTest, NoPagesBesideTheLog) {
 TEST_F(RefusedStoresTest, TruncatedPages) {
   const auto whole = disk.content(kPages);
   const std::size_t size = whole.size();
-  for (const std::size_t left : {std::size_t{0}, std::size_t{10}, std::size_t{512}, std::size_t{4096},
-                                 std::size_t{8191}, std::size_t{8192}, std::size_t{100'000}, size - 1024, size - 1}) {
+  for (const std::size_t left :
+       {std::size_t{0}, std::size_t{10}, std::size_t{512}, std::size_t{4096}, std::size_t{69'631}, std::size_t{69'632},
+        std::size_t{100'000}, std::size_t{1'000'000}, size - 1024, size - 1}) {
     disk.install(kPages, std::span(whole).first(left));
     expect_refused(ErrorCode::corruption, "pages.db");
     const auto found = problems();

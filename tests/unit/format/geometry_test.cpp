@@ -10,12 +10,14 @@ namespace {
 constexpr std::uint32_t kSizes[] = {512, 1024, 2048, 4096, 8192, 16'384, 32'768, 65'536};
 
 // What docs/format.md prints: a change here is a new format version.
-static_assert(Geometry(1024).entry_offset(1) == 8192);
-static_assert(Geometry(1024).page_offset(1) == 8192 + 2'097'152);
-static_assert(Geometry(1024).page_offset(65'536) == 8192 + 2'097'152 + 65'535 * 1024);
-static_assert(Geometry(1024).entry_offset(65'537) == 8192 + 2'097'152 + 65'536 * 1024);
-static_assert(Geometry(512).file_bytes(0) == 8192);
-static_assert(Geometry(512).file_bytes(1) == 8192 + 2'097'152 + 512);
+static_assert(Geometry(1024).record_offset(0) == 131'072);
+static_assert(Geometry(1024).entry_offset(1) == 196'608);
+static_assert(Geometry(1024).page_offset(1) == 196'608 + 2'097'152);
+static_assert(Geometry(1024).page_offset(65'536) == 196'608 + 2'097'152 + 65'535 * 1024);
+static_assert(Geometry(1024).record_offset(64) == 196'608 + 2'097'152 + 65'536 * 1024);
+static_assert(Geometry(1024).entry_offset(65'537) == 262'144 + 2'097'152 + 65'536 * 1024);
+static_assert(Geometry(512).file_bytes(0) == 69'632);
+static_assert(Geometry(512).file_bytes(1) == 196'608 + 2'097'152 + 512);
 
 TEST(Geometry, KnowsValidPageSizes) {
   for (const std::uint32_t size : kSizes) {
@@ -36,16 +38,20 @@ TEST(Geometry, DirectoryAndPagesNeverOverlap) {
       const std::uint64_t first = Geometry::first_page_of(group);
       const std::uint64_t last = Geometry::last_page_of(group);
       EXPECT_EQ(last - first + 1, kPagesPerRegion);
-      // [directory | pages], then at once the next group.
-      EXPECT_EQ(g.entry_offset(first), g.region_offset(group));
+      // [header | directory | pages], then at once the next region.
+      EXPECT_EQ(g.record_offset(group * kStretchesPerRegion), g.region_offset(group));
+      EXPECT_EQ(g.record_offset((group + 1) * kStretchesPerRegion), g.region_offset(group + 1));
+      EXPECT_LE(g.record_offset((group + 1) * kStretchesPerRegion - 1) + kStretchRecordBytes,
+                g.region_offset(group) + base::kBlockBytes);
+      EXPECT_EQ(g.entry_offset(first), g.region_offset(group) + kRegionHeaderBytes);
       EXPECT_EQ(g.entry_offset(last) + kEntryBytes, g.page_offset(first));
-      EXPECT_EQ(g.page_offset(last) + size, g.entry_offset(last + 1));
+      EXPECT_EQ(g.page_offset(last) + size, g.region_offset(group + 1));
       EXPECT_EQ(g.page_offset(first + 1), g.page_offset(first) + size);
       EXPECT_EQ(g.file_bytes(last), g.region_offset(group + 1));
     }
     EXPECT_EQ(g.region_offset(0), kFirstRegionOffset);
     EXPECT_GE(g.region_offset(0), kSharedStateOffset + base::kBlockBytes);
-    EXPECT_EQ(g.region_offset(1) % base::kBlockBytes, 0U);  // mmap needs it
+    EXPECT_EQ(g.region_offset(1) % kMapAlignment, 0U);  // mmap needs it, also on arm64
   }
 }
 

@@ -91,7 +91,7 @@ TEST(Superblock, RefusesNewerVersionsWhateverTheirChecksum) {
   Superblock newer = sample();
   newer.version = kFormatVersion + 1;
   Block block = encoded(newer);
-  EXPECT_TRUE(is_error(decoded(block), ErrorCode::incompatible, "format version 2"));
+  EXPECT_TRUE(is_error(decoded(block), ErrorCode::incompatible, "format version 3"));
   block[0] ^= std::byte{1};
   EXPECT_TRUE(is_error(decoded(block), ErrorCode::incompatible, "newer mentedb"));
 }

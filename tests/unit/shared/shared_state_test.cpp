@@ -103,11 +103,6 @@ TEST_F(SharedStateTest, MarksOnlyRise) {
   words.raise_reuse_horizon(10);
   words.raise_reuse_horizon(5);
   EXPECT_EQ(words.reuse_horizon(), 10U);
-  words.raise_region_lsn(3, 10);
-  words.raise_region_lsn(3, 5);
-  EXPECT_EQ(words.region_lsn(3), 10U);
-  EXPECT_EQ(words.region_lsn(2), 0U);
-  EXPECT_EQ(words.region_lsn(3 + 256), 10U);  // shared state are few: nothing in the group exceeds it
   EXPECT_EQ(words.poison_generation(), 0U);
   words.raise_poison_generation();
   EXPECT_EQ(words.poison_generation(), 1U);
@@ -121,11 +116,9 @@ TEST_F(SharedStateTest, WordsDoNotOverlap) {
   words.raise_reuse_horizon(104);
   words.raise_poison_generation();
   words.set_sync_pending(true);
-  words.set_cursor(105);
   words.announce_lock_waiter();
   EXPECT_TRUE(words.publish_release());
   EXPECT_FALSE(words.publish_release());  // nobody waits any more
-  for (std::uint64_t group = 0; group < 256; ++group) words.raise_region_lsn(group, 1000 + group);
   EXPECT_EQ(words.cached_tail(), sample());
   EXPECT_EQ(words.committed_lsn(), 101U);
   EXPECT_EQ(words.index_number(), 102U);
@@ -133,10 +126,8 @@ TEST_F(SharedStateTest, WordsDoNotOverlap) {
   EXPECT_EQ(words.reuse_horizon(), 104U);
   EXPECT_EQ(words.poison_generation(), 1U);
   EXPECT_TRUE(words.sync_pending());
-  EXPECT_EQ(words.cursor(), 105U);
   EXPECT_EQ(words.released_count(), 1U);
   EXPECT_EQ(words.self_test_word(), 0U);
-  for (std::uint64_t group = 0; group < 256; ++group) EXPECT_EQ(words.region_lsn(group), 1000 + group);
 }
 
 TEST_F(SharedStateTest, AFloorHoldsForAnEngineThatMayNotWrite) {

@@ -239,23 +239,24 @@ TEST_F(SimVfsTest, CloneIsIndependentAndKeepsWhatIsUnsynced) {
 // ---------------------------------------------------------------------------------------------- mappings
 
 TEST_F(SimVfsTest, StoresAreSeenByEveryProcessAndDurableWithTheFile) {
+  constexpr std::uint64_t kSecond = vfs::kMapAlignment;
   SimVfs writer(disk);
   SimVfs reader(disk);
-  const auto file = durable_file(writer, 8192);
-  const auto mapped = must(file->map(4096, 4096, true));
+  const auto file = durable_file(writer, 128 * 1024);
+  const auto mapped = must(file->map(kSecond, 4096, true));
   const auto other_file = open(reader);
-  const auto other = must(other_file->map(0, 8192, false));
+  const auto other = must(other_file->map(0, 128 * 1024, false));
   mapped->store(8, 0x1122334455667788U);
-  EXPECT_EQ(other->load(4096 + 8), 0x1122334455667788U);
+  EXPECT_EQ(other->load(kSecond + 8), 0x1122334455667788U);
   std::vector<std::byte> bytes(16);
-  ASSERT_EQ(must(other_file->read_at(4096, bytes)), 16U);
+  ASSERT_EQ(must(other_file->read_at(kSecond, bytes)), 16U);
   EXPECT_EQ(static_cast<int>(bytes[8]), 0x88);
   ASSERT_EQ(disk.pending().sectors.size(), 1U);
-  EXPECT_EQ(disk.pending().sectors[0].sector, 8U);
-  EXPECT_EQ(at(found(Fate::nothing_kept()), 4096 + 8), 'a');
-  EXPECT_NE(at(found(Fate::everything_kept(disk.pending())), 4096 + 8), 'a');
+  EXPECT_EQ(disk.pending().sectors[0].sector, kSecond / 512);
+  EXPECT_EQ(at(found(Fate::nothing_kept()), kSecond + 8), 'a');
+  EXPECT_NE(at(found(Fate::everything_kept(disk.pending())), kSecond + 8), 'a');
   ASSERT_TRUE(other_file->sync());
-  EXPECT_NE(at(found(Fate::nothing_kept()), 4096 + 8), 'a');
+  EXPECT_NE(at(found(Fate::nothing_kept()), kSecond + 8), 'a');
 
   ASSERT_TRUE(file->write_at(0, filled(4, 'z')));
   other->copy(0, bytes);

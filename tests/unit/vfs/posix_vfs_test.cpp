@@ -332,17 +332,18 @@ TEST_F(PosixVfs, TheClockRunsForward) {
 // ---------------------------------------------------------------------------------------------- mappings
 
 TEST_F(PosixVfs, AMappingSeesWritesAndStoresAreSeenByReads) {
+  constexpr std::uint64_t kSecond = kMapAlignment;
   const auto f = file();
-  ASSERT_TRUE(ok(f->write_at(0, filled(8192, 1))));
-  const auto mapping = must(f->map(4096, 4096, true));
+  ASSERT_TRUE(ok(f->write_at(0, filled(kSecond + 4096, 1))));
+  const auto mapping = must(f->map(kSecond, 4096, true));
   ASSERT_TRUE(ok(mapping->populate(0, 4096)));
   EXPECT_EQ(mapping->load(8), 0x0101'0101'0101'0101U);
   const std::uint64_t value = 0x1122'3344'5566'7788;
-  ASSERT_TRUE(ok(f->write_at(4096 + 16, std::as_bytes(std::span(&value, 1)))));
+  ASSERT_TRUE(ok(f->write_at(kSecond + 16, std::as_bytes(std::span(&value, 1)))));
   EXPECT_EQ(mapping->load(16), value);
   mapping->store(24, value);
   std::array<std::byte, 8> out{};
-  ASSERT_EQ(must(f->read_at(4096 + 24, out)), 8U);
+  ASSERT_EQ(must(f->read_at(kSecond + 24, out)), 8U);
   EXPECT_EQ(base::read_struct<std::uint64_t>(out), value);
   std::array<std::byte, 32> copy{};
   mapping->copy(4096 - 32, copy);

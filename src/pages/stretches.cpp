@@ -1,0 +1,30 @@
+#include "pages/stretches.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace mentedb::pages {
+
+using format::Geometry;
+
+void StretchChanges::add(std::uint64_t first_page, std::uint64_t count, std::uint64_t lsn, bool frees) {
+  const std::uint64_t last = Geometry::stretch_of(first_page + count - 1);
+  for (std::uint64_t stretch = Geometry::stretch_of(first_page); stretch <= last; ++stretch) {
+    Change& change = changes_[stretch];
+    change.lsn = std::max(change.lsn, lsn);
+    change.frees |= frees;
+  }
+}
+
+Result<void> StretchChanges::write(const BufferPool& pool, PageFile& file) const {
+  for (const auto& [stretch, change] : changes_) {
+    MENTEDB_TRY_ASSIGN(auto record, pool.read_stretch(stretch));
+    record.lsn = std::max(record.lsn, change.lsn);
+    if (change.frees) record.free_space = 0;
+    MENTEDB_TRY(file.write_stretch(stretch, record));
+  }
+  return {};
+}
+
+}  // namespace mentedb::pages
