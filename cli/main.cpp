@@ -1,4 +1,6 @@
 // The command `mentedb`: reads the command line, runs one command, and returns its exit status.
+#include <unistd.h>
+
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -14,6 +16,7 @@
 
 #include "context.hpp"
 #include "output.hpp"
+#include "output_path.hpp"
 #include "signals.hpp"
 #include "text.hpp"
 
@@ -168,6 +171,15 @@ void add_commands(CLI::App& app, Context& context) {
   group("For debugging", add_page, add_log, add_version);
 }
 
+/// Standard output and standard error are outputs, too. A shell opens them, and `>>` may lead into the store.
+bool may_write_standard_streams(const Context& context) {
+  // When standard error is the store's file, the sentence must not be written there. The exit status has to do.
+  if (!check_standard_stream(STDERR_FILENO, context.directory())) return false;
+  const Result<void> allowed = check_standard_stream(STDOUT_FILENO, context.directory());
+  if (!allowed) report(allowed.error());
+  return allowed.has_value();
+}
+
 int run(int count, char** values) {
   install_signal_handlers();
   // argv in order, without the program's name; CLI11 wants its own copy reversed.
@@ -186,6 +198,7 @@ int run(int count, char** values) {
   app.require_subcommand(1);
   add_commands(app, context);
   for (const std::string& name : command_names(app)) add_common_options(*app.get_subcommand(name), context);
+  if (!may_write_standard_streams(context)) return kFailed;  // before the first word; --dir is not known yet
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
@@ -199,6 +212,7 @@ int run(int count, char** values) {
     const std::string word = first_word(arguments);
     return report_usage(explain(error, app, arguments), find_command(app, word) != nullptr ? word : "");
   }
+  if (!may_write_standard_streams(context)) return kFailed;
   return context.run();
 }
 
