@@ -10,7 +10,7 @@ _mentedb_options() { # command
     update) echo "$fields --add-tag --remove-tag --remove-attribute --clear" ;;
     delete) echo --ignore-missing ;;
     list) echo --tag --agent --user --type --since --contains --limit --ids --count ;;
-    import) echo --from --on-conflict --on-error --batch --page-size --no-progress ;;
+    import) echo --from --on-conflict --on-error --from-line --batch --page-size --no-progress ;;
     export) echo --no-progress ;;
     stats) echo --watch --interval ;;
     watch) echo --since --count --timeout ;;
@@ -38,8 +38,8 @@ _mentedb() {
         from=${COMP_WORDS[i + 1]}
         ((i++))
         ;;
-      -d | --dir | --lock-timeout | --on-conflict | --on-error | --batch | --page-size | --tag | --type | --since | \
-        --limit)
+      -d | --dir | --lock-timeout | --on-conflict | --on-error | --from-line | --batch | --page-size | --tag | --type | \
+        --since | --limit)
         ((i++))
         ;;
       -*) ;;
@@ -58,7 +58,7 @@ _mentedb() {
     -d | --dir) _mentedb_files -d "$word" ;;
     --agent | --user | --space | --tag | --attribute | --embedding | --context | --salience | --confidence | \
       --valid-from | --valid-until | --id | --node | --page-size | --add-tag | --remove-tag | --remove-attribute | \
-      --contains | --limit | --batch | --interval | --timeout | --lock-timeout) ;;
+      --contains | --limit | --from-line | --batch | --interval | --timeout | --lock-timeout) ;;
     *)
       if [[ $word == -* ]]; then
         _mentedb_words "$(_mentedb_options "$command")" "$word"
