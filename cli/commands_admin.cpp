@@ -9,6 +9,7 @@
 
 #include "context.hpp"
 #include "output.hpp"
+#include "output_path.hpp"
 #include "signals.hpp"
 #include "text.hpp"
 
@@ -73,8 +74,8 @@ void print_rates(const Stats& before, const Stats& now, double seconds) {
   const double operations = static_cast<double>(now.committed_lsn.value - before.committed_lsn.value) / seconds;
   const auto memories = static_cast<std::int64_t>(now.memory_count - before.memory_count);
   out() << fmt::format("{}  {} memories ({:+})  {:.0f} operations/s  log {}\n",
-                       format_time(parse_time("now").value_or(0)).substr(11), with_commas(now.memory_count), memories,
-                       operations, human_bytes(now.log_used_bytes));
+                       format_time(parse_time("now").value_or(0)).substr(11, 8), with_commas(now.memory_count),
+                       memories, operations, human_bytes(now.log_used_bytes));
 }
 
 void sleep_until_interrupted(double seconds) {
@@ -113,18 +114,25 @@ int run_stats(const Context& context, const StatsOptions& options) {
   return finish_output();
 }
 
+/// Prints what was done, as one line.
+int finish_writing(const Context& context, const std::string& done, const Json& result) {
+  if (context.json) {
+    print_json(result);
+  } else {
+    out() << done << "\n";
+  }
+  return finish_output(kOk, done, result);
+}
+
 int run_checkpoint(const Context& context) {
   Result<StorageEngine> engine = open_existing(context);
   if (!engine) return report(engine.error());
   const Result<Stats> before = engine->stats();
   if (auto done = engine->checkpoint(); !done) return report(done.error());
   const std::uint64_t bytes = before ? before->log_used_bytes : 0;
-  if (context.json) {
-    print_json({{"log_bytes", bytes}});
-  } else {
-    out() << fmt::format("checkpoint done: {} of log are in the page file, which is synced\n", human_bytes(bytes));
-  }
-  return finish_output();
+  return finish_writing(
+      context, fmt::format("checkpoint done: {} of log are in the page file, which is synced", human_bytes(bytes)),
+      {{"log_bytes", bytes}});
 }
 
 int run_recover(const Context& context) {
@@ -133,26 +141,21 @@ int run_recover(const Context& context) {
   if (const Result<std::uint64_t> redone = engine->recover(); !redone) return report(redone.error());
   const Result<Stats> stats = engine->stats();
   if (!stats) return report(stats.error());
-  if (context.json) {
-    print_json({{"redone", stats->redo_operations}});
-  } else if (stats->redo_operations == 0) {
-    out() << "nothing to recover: every committed operation was in its pages\n";
-  } else {
-    out() << fmt::format("{} redone from the log\n", counted(stats->redo_operations, "operation", "operations"));
-  }
-  return finish_output();
+  return finish_writing(
+      context,
+      stats->redo_operations == 0
+          ? "nothing to recover: every committed operation was in its pages"
+          : fmt::format("{} redone from the log", counted(stats->redo_operations, "operation", "operations")),
+      {{"redone", stats->redo_operations}});
 }
 
 int run_backup(const Context& context, const std::string& destination) {
+  if (auto allowed = check_output_path(destination, context.directory()); !allowed) return report(allowed.error());
   Result<StorageEngine> engine = open_for_reading(context);
   if (!engine) return report(engine.error());
   if (auto done = engine->backup(destination); !done) return report(done.error());
-  if (context.json) {
-    print_json({{"destination", destination}});
-  } else {
-    out() << fmt::format("backed up {} to {}\n", context.directory().string(), destination);
-  }
-  return finish_output();
+  return finish_writing(context, fmt::format("backed up {} to {}", context.directory().string(), destination),
+                        {{"destination", destination}});
 }
 
 int run_restore(const Context& context, const std::string& source) {
@@ -163,13 +166,15 @@ int run_restore(const Context& context, const std::string& source) {
     return report(error);
   }
   const std::string destination = context.directory().string();
-  if (auto done = StorageEngine::restore(source, destination); !done) return report(done.error());
-  if (context.json) {
-    print_json({{"source", source}, {"destination", destination}});
-  } else {
-    out() << fmt::format("restored {} to {}\n", source, destination);
-  }
-  return finish_output();
+  if (auto allowed = check_output_path(destination, source); !allowed) return report(allowed.error());
+  // As StorageEngine::restore, with the options of the command.
+  Options source_options = context.options();
+  source_options.read_only = true;
+  Result<StorageEngine> engine = StorageEngine::open(source, source_options);
+  if (!engine) return report(engine.error());
+  if (auto done = engine->backup(destination); !done) return report(done.error());
+  return finish_writing(context, fmt::format("restored {} to {}", source, destination),
+                        {{"source", source}, {"destination", destination}});
 }
 
 }  // namespace
@@ -180,10 +185,12 @@ void add_stats(CLI::App& app, Context& context) {
                                   "  mentedb stats --watch               # again every second, Ctrl-C ends it\n"
                                   "  mentedb stats --json | jq .memory_count");
   auto options = std::make_shared<StatsOptions>();
-  command->add_flag("--watch", options->watch, "Print the numbers at each interval, with the changes");
+  CLI::Option* watch =
+      command->add_flag("--watch", options->watch, "Print the numbers at each interval, with the changes");
   command->add_option("--interval", options->interval_seconds, "Seconds between two looks with --watch (default: 1)")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.05, 86'400.0).description(""));
+      ->check(CLI::Range(0.05, 86'400.0).description(""))
+      ->needs(watch);
   command->callback(
       [&context, options] { context.run = [&context, options] { return run_stats(context, *options); }; });
 }
@@ -213,10 +220,10 @@ void add_backup(CLI::App& app, Context& context) {
 }
 
 void add_restore(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(
-      app, "restore", "Make a store from a backup",
-      "  mentedb --dir memory restore backups/2024-05-01\n\n"
-      "Creates the directory of --dir. A directory that exists is refused. Waits at most 30 seconds for SRC.");
+  CLI::App* command =
+      add_command(app, "restore", "Make a store from a backup",
+                  "  mentedb --dir memory restore backups/2024-05-01\n\n"
+                  "Creates the directory of --dir. A directory that exists is refused. --lock-timeout is for SRC.");
   auto source = std::make_shared<std::string>();
   command->add_option("source", *source, "The backup, or any store")->type_name("SRC")->required();
   command->callback([&context, source] { context.run = [&context, source] { return run_restore(context, *source); }; });

@@ -1,12 +1,4 @@
 // export: every memory as a line of JSON.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include <fmt/core.h>
@@ -14,6 +6,7 @@
 #include <mentedb/json.hpp>
 
 #include "context.hpp"
+#include "new_file.hpp"
 #include "output.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
@@ -22,75 +15,12 @@
 namespace mentedb::cli {
 namespace {
 
-Error file_error(const std::string& file, int error) {
-  ErrorCode code = ErrorCode::io_error;
-  if (error == ENOSPC || error == EDQUOT) code = ErrorCode::no_space;
-  if (error == EACCES || error == EPERM) code = ErrorCode::permission_denied;
-  if (error == ENOENT || error == ENOTDIR) code = ErrorCode::not_found;
-  return Error{code, error, fmt::format("cannot write {}: {}", file, std::strerror(error))};
-}
-
-/// A file that appears under its name only when it is complete. So an export that fails or is interrupted keeps an
-/// earlier file as it was. Devices and pipes are written directly.
-class NewFile {
- public:
-  static Result<std::unique_ptr<NewFile>> create(const std::string& name) {
-    struct stat info{};
-    const bool exists = stat(name.c_str(), &info) == 0;
-    const bool in_place = exists && !S_ISREG(info.st_mode);
-    if (in_place && S_ISDIR(info.st_mode)) return std::unexpected(file_error(name, EISDIR));
-    // A symbolic link stays: the file that it leads to is replaced.
-    std::error_code ignored;
-    std::string target = exists && !in_place ? std::filesystem::canonical(name, ignored).string() : name;
-    if (target.empty()) target = name;
-    std::unique_ptr<NewFile> file(
-        new NewFile(target, in_place ? target : fmt::format("{}.partial.{}", target, getpid())));
-    file->descriptor_ = ::open(file->path_.c_str(), O_WRONLY | O_CLOEXEC | (in_place ? 0 : O_CREAT | O_EXCL), 0666);
-    if (file->descriptor_ < 0) {
-      file->path_ = name;
-      return std::unexpected(file_error(name, errno));
-    }
-    file->output_ = std::make_unique<Output>(file->descriptor_);
-    return file;
-  }
-
-  ~NewFile() {
-    output_.reset();
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!kept_ && path_ != name_) ::unlink(path_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  Output& output() { return *output_; }
-
-  /// Makes the file durable and gives it its name.
-  Result<void> keep() {
-    if (auto finished = output_->finish(name_); !finished) return finished;
-    if (path_ == name_) return {};
-    if (fsync(descriptor_) != 0 || std::rename(path_.c_str(), name_.c_str()) != 0) {
-      return std::unexpected(file_error(name_, errno));
-    }
-    kept_ = true;
-    return {};
-  }
-
- private:
-  NewFile(std::string name, std::string path) : name_(std::move(name)), path_(std::move(path)) {}
-
-  std::string name_;
-  std::string path_;
-  int descriptor_ = -1;
-  std::unique_ptr<Output> output_;
-  bool kept_ = false;
-};
-
 int run_export(const Context& context, const std::string& name, bool no_progress) {
   Result<StorageEngine> engine = open_for_reading(context);
   if (!engine) return report(engine.error());
   std::unique_ptr<NewFile> file;
   if (!name.empty() && name != "-") {
-    Result<std::unique_ptr<NewFile>> created = NewFile::create(name);
+    Result<std::unique_ptr<NewFile>> created = NewFile::create(name, context.directory());
     if (!created) return report(created.error());
     file = std::move(*created);
   }
@@ -126,12 +56,15 @@ int run_export(const Context& context, const std::string& name, bool no_progress
   }
   if (file) {
     if (auto kept = file->keep(); !kept) return report(kept.error());
+    const std::string summary = fmt::format("{} exported to {} in {}", counted(exported, "memory", "memories"), name,
+                                            human_duration(progress.seconds()));
+    const Json result = {{"exported", exported}, {"damaged", damaged}, {"file", name}, {"seconds", progress.seconds()}};
     if (context.json) {
-      print_json({{"exported", exported}, {"damaged", damaged}, {"file", name}, {"seconds", progress.seconds()}});
+      print_json(result);
     } else {
-      out() << fmt::format("{} exported to {} in {}\n", counted(exported, "memory", "memories"), name,
-                           human_duration(progress.seconds()));
+      out() << summary << "\n";
     }
+    if (const int status = finish_output(kOk, summary, result); status != kOk) return status;
   }
   if (damaged > 0) note(fmt::format("{} could not be read; run 'mentedb verify' for the places", damaged));
   return finish_output(damaged > 0 ? kFailed : kOk);
@@ -140,11 +73,13 @@ int run_export(const Context& context, const std::string& name, bool no_progress
 }  // namespace
 
 void add_export(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "export", "Write every memory as a line of JSON",
-                                  "  mentedb export memories.jsonl\n"
-                                  "  mentedb export | gzip > memories.jsonl.gz\n"
-                                  "  mentedb export | jq -r .content | head\n\n"
-                                  "The form is that of the original MenteDB; 'mentedb import' reads it back.");
+  CLI::App* command =
+      add_command(app, "export", "Write every memory as a line of JSON",
+                  "  mentedb export memories.jsonl\n"
+                  "  mentedb export | gzip > memories.jsonl.gz\n"
+                  "  mentedb export | jq -r .content | head\n\n"
+                  "The form is that of the original MenteDB; 'mentedb import' reads it back. A new file is its\n"
+                  "owner's alone (mode 0600); a file that is replaced keeps its mode.");
   auto file = std::make_shared<std::string>();
   auto no_progress = std::make_shared<bool>(false);
   command->add_option("file", *file, "File to write; it appears when it is complete; default: standard output")

@@ -23,6 +23,7 @@ struct ImportOptions {
   std::string from = "json";
   std::string on_conflict = "replace";
   std::string on_error = "stop";
+  std::uint64_t from_line = 1;
   std::size_t batch = 64;
   bool no_progress = false;
   std::uint32_t page_size_bytes = 0;
@@ -55,7 +56,26 @@ class Importer {
         on_conflict_(options.on_conflict == "skip"   ? OnConflict::skip
                      : options.on_conflict == "fail" ? OnConflict::fail
                                                      : OnConflict::replace),
-        progress_("importing", source.total(), !options.no_progress && !json) {}
+        progress_("importing", source.total(), !options.no_progress && !json) {
+    counts_.last_number = source.unit() == "line" ? options.from_line - 1 : 0;
+  }
+
+  /// What ended the import, and how the user goes on.
+  [[nodiscard]] std::string remedy() const {
+    if (counts_.committed() == 0 && bad_number_ == 0) return "run it again when that is put right";
+    if (source_.unit() != "line") {
+      return bad_number_ == 0 ? "run it again with --on-conflict skip to go on"
+                              : "run it again with --on-conflict skip --on-error continue to pass over such pages";
+    }
+    if (bad_number_ == 0) return fmt::format("run it again with --from-line {} to go on", counts_.last_number + 1);
+    if (is_conflict_) {
+      return fmt::format("run it again with --from-line {} --on-conflict replace (or skip) to go on", bad_number_);
+    }
+    return fmt::format(
+        "correct line {0} and run it again with --from-line {0}, or run it with --from-line {0} "
+        "--on-error continue to pass over bad lines",
+        bad_number_);
+  }
 
   /// True when the whole source was read. Errors are printed as they happen.
   bool run() {
@@ -85,7 +105,7 @@ class Importer {
       if (!found.node) {
         if (!commit()) return false;
         bad(found.number, found.node.error());
-        if (stop_on_error_) return false;
+        if (stop_on_error_) return ended_by(found.number, false);
         counts_.last_number = found.number;
         continue;
       }
@@ -133,7 +153,15 @@ class Importer {
     pending_.clear();
     pending_bytes_ = 0;
     progress_.update(source_.done(), counts_.committed() + counts_.skipped);
-    return conflicts.empty() || !stop_on_error_;
+    if (conflicts.empty() || !stop_on_error_) return true;
+    return ended_by(conflicts.front(), true);
+  }
+
+  /// Remembers the line that stopped the import.
+  bool ended_by(std::uint64_t number, bool is_conflict) {
+    bad_number_ = number;
+    is_conflict_ = is_conflict;
+    return false;
   }
 
   void bad(std::uint64_t number, const Error& error) {
@@ -166,20 +194,18 @@ class Importer {
   std::vector<Pending> pending_;
   std::size_t pending_bytes_ = 0;
   Counts counts_;
+  std::uint64_t bad_number_ = 0;  // 0: no line stopped it
+  bool is_conflict_ = false;
 };
 
-void print_summary(const Context& context, const ImportSource& source, const Counts& counts, double seconds,
-                   bool complete) {
-  if (context.json) {
-    print_json({{"stored", counts.stored},
-                {"replaced", counts.replaced},
-                {"skipped", counts.skipped},
-                {"failed", counts.failed},
-                {"complete", complete},
-                {fmt::format("last_{}", source.unit()), counts.last_number},
-                {"seconds", seconds}});
-    return;
-  }
+Json summary_json(const ImportSource& source, const Counts& counts, double seconds, bool complete) {
+  return {{"stored", counts.stored},   {"replaced", counts.replaced},
+          {"skipped", counts.skipped}, {"failed", counts.failed},
+          {"complete", complete},      {fmt::format("last_{}", source.unit()), counts.last_number},
+          {"seconds", seconds}};
+}
+
+std::string summary(const Counts& counts, double seconds) {
   std::string text =
       fmt::format("{} imported in {}", counted(counts.committed(), "memory", "memories"), human_duration(seconds));
   if (seconds > 0.001) {
@@ -189,12 +215,15 @@ void print_summary(const Context& context, const ImportSource& source, const Cou
   text += fmt::format(": {} new, {} replaced, {} skipped", with_commas(counts.stored), with_commas(counts.replaced),
                       with_commas(counts.skipped));
   if (counts.failed > 0) text += fmt::format(", {} failed", with_commas(counts.failed));
-  out() << text << "\n";
+  return text;
 }
 
 int run_import(const Context& context, const ImportOptions& options) {
+  if (options.from == "mentedb-rs" && options.from_line != 1) {
+    return report_usage("--from-line is for JSON lines; a store has none", "import");
+  }
   Result<std::unique_ptr<ImportSource>> source =
-      options.from == "mentedb-rs" ? open_rs_store(options.file) : open_json_lines(options.file);
+      options.from == "mentedb-rs" ? open_rs_store(options.file) : open_json_lines(options.file, options.from_line);
   if (!source) return report(source.error());
   Options engine_options = context.options();
   engine_options.page_size_bytes = options.page_size_bytes;
@@ -204,16 +233,22 @@ int run_import(const Context& context, const ImportOptions& options) {
   Importer importer(*engine, **source, options, context.json);
   const bool complete = importer.run();
   const Counts& counts = importer.counts();
-  print_summary(context, **source, counts, importer.seconds(), complete);
+  const std::string text = summary(counts, importer.seconds());
+  const Json result = summary_json(**source, counts, importer.seconds(), complete);
+  if (context.json) {
+    print_json(result);
+  } else {
+    out() << text << "\n";
+  }
   if (!complete) {
     const std::string_view unit = (*source)->unit();
-    note(fmt::format("{} after {} {}: {}; run it again with --on-conflict skip to go on",
-                     interrupted() ? "interrupted" : "stopped", unit, counts.last_number,
+    note(fmt::format("{} after {} {}: {}; {}", interrupted() ? "interrupted" : "stopped", unit, counts.last_number,
                      counts.committed() == 1 ? "1 memory was committed and stays"
-                                             : with_commas(counts.committed()) + " memories were committed and stay"));
+                                             : with_commas(counts.committed()) + " memories were committed and stay",
+                     importer.remedy()));
   }
   if (auto closed = engine->close(); !closed) return report(closed.error());
-  return finish_output(complete && counts.failed == 0 ? kOk : kFailed);
+  return finish_output(complete && counts.failed == 0 ? kOk : kFailed, text, result);
 }
 
 }  // namespace
@@ -222,10 +257,12 @@ void add_import(CLI::App& app, Context& context) {
   CLI::App* command =
       add_command(app, "import", "Import memories from JSON lines or from a store of the original Rust engine",
                   "  mentedb import notes.jsonl\n"
-                  "  mentedb import notes.jsonl --on-conflict skip     # go on after an interruption\n"
+                  "  mentedb import notes.jsonl --from-line 1201       # go on where a note says that it stopped\n"
                   "  mentedb --dir old export | mentedb --dir new import -\n"
                   "  mentedb import --from mentedb-rs ~/.mentedb       # reads the store, does not change it\n\n"
-                  "Each batch is stored whole or not at all. Committed batches stay when the import ends early.");
+                  "A line needs id, agent_id, memory_type and content. Its times are microseconds since 1970. Without\n"
+                  "created_at a memory gets the time of the import. Each batch is stored whole or not at all.\n"
+                  "Committed batches stay when the import ends early.");
   auto options = std::make_shared<ImportOptions>();
   command->add_option("file", options->file, "One JSON object a line; '-' for standard input; a directory with --from")
       ->type_name("FILE|-")
@@ -239,6 +276,10 @@ void add_import(CLI::App& app, Context& context) {
   command->add_option("--on-error", options->on_error, "At a bad line: stop (default) or continue")
       ->type_name("WAY")
       ->check(CLI::IsMember({"stop", "continue"}).description(""));
+  command->add_option("--from-line", options->from_line, "Pass over the lines before this one (default: 1)")
+      ->type_name("N")
+      ->check(whole_number())
+      ->check(CLI::PositiveNumber.description(""));
   command->add_option("--batch", options->batch, "Memories in a batch, 1 to 4096 (default: 64)")
       ->type_name("N")
       ->check(whole_number())

@@ -149,12 +149,12 @@ int run_log(const Context& context, bool batches_only) {
     for (const auto& copy : log->header_copies) copies.push_back(fields_json(copy));
     Json batches = Json::array();
     for (const LogBatchDump& batch : log->batches) {
-      Json operations = Json::array();
-      for (const LogOperationDump& operation : batch.operations) operations.push_back(operation_json(operation));
-      batches.push_back({{"offset", batch.offset},
-                         {"bytes", batch.bytes},
-                         {"redone", batch.redone},
-                         {"operations", std::move(operations)}});
+      Json entry = {{"offset", batch.offset}, {"bytes", batch.bytes}, {"redone", batch.redone}};
+      if (!batches_only) {
+        Json& operations = entry["operations"] = Json::array();
+        for (const LogOperationDump& operation : batch.operations) operations.push_back(operation_json(operation));
+      }
+      batches.push_back(std::move(entry));
     }
     print_json({{"file_bytes", log->file_bytes},
                 {"header_copies", std::move(copies)},

@@ -107,6 +107,7 @@ struct ListOptions {
   std::string type;
   std::string since;
   std::string contains;
+  std::string order = "newest";
   std::optional<std::uint64_t> limit;
   bool ids_only = false;
   bool count_only = false;
@@ -118,12 +119,10 @@ struct Filter {
   std::optional<UserId> user;
   std::optional<MemoryType> type;
   std::optional<Timestamp> since;
-  std::string contains;  // lower case
+  std::string contains;  // folded
 
   [[nodiscard]] bool accepts(const MemoryNode& node) const;
 };
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool Filter::accepts(const MemoryNode& node) const {
   if (agent && node.agent_id != *agent) return false;
@@ -134,8 +133,8 @@ bool Filter::accepts(const MemoryNode& node) const {
     if (std::ranges::find(node.tags, tag) == node.tags.end()) return false;
   }
   if (contains.empty()) return true;
-  return std::search(node.content.begin(), node.content.end(), contains.begin(), contains.end(),
-                     [](char a, char b) { return lower(a) == b; }) != node.content.end();
+  const Result<std::string> folded = fold_case(node.content);
+  return folded && folded->find(contains) != std::string::npos;
 }
 
 template <class T, class Parse>
@@ -156,10 +155,55 @@ Result<Filter> filter_from(const ListOptions& options) {
   if (auto r = set(options.user, "--user", filter.user, UserId::parse); !r) return std::unexpected(r.error());
   if (auto r = set(options.type, "--type", filter.type, parse_type); !r) return std::unexpected(r.error());
   if (auto r = set(options.since, "--since", filter.since, parse_time); !r) return std::unexpected(r.error());
-  filter.contains = options.contains;
-  for (char& c : filter.contains) c = lower(c);
+  if (!options.contains.empty()) {
+    Result<std::string> folded = fold_case(options.contains);
+    if (folded && folded->empty()) {
+      folded = std::unexpected(Error{ErrorCode::invalid_argument, 0, "the text has no character that can be seen"});
+    }
+    if (!folded) {
+      return std::unexpected(Error{folded.error().code, 0, fmt::format("--contains: {}", folded.error().message)});
+    }
+    filter.contains = std::move(*folded);
+  }
   return filter;
 }
+
+/// Where a memory stands in the list.
+struct Place {
+  Timestamp created_at = 0;
+  MemoryId id;
+  PageId page;
+};
+
+/// The first memories of an order, each in 32 bytes. With a limit it holds at most about twice as many.
+class FirstPlaces {
+ public:
+  FirstPlaces(bool newest_first, std::optional<std::uint64_t> limit) : newest_first_(newest_first), limit_(limit) {}
+
+  void add(const Place& place) {
+    places_.push_back(place);
+    if (limit_ && places_.size() >= 1'024 && places_.size() / 2 >= *limit_) cut();
+  }
+  /// In order, at most as many as the limit.
+  std::vector<Place> take() {
+    cut();
+    return std::move(places_);
+  }
+
+ private:
+  [[nodiscard]] bool before(const Place& a, const Place& b) const {
+    if (a.created_at != b.created_at) return (a.created_at < b.created_at) != newest_first_;
+    return a.id < b.id;
+  }
+  void cut() {
+    std::ranges::sort(places_, [this](const Place& a, const Place& b) { return before(a, b); });
+    if (limit_ && places_.size() > *limit_) places_.resize(*limit_);
+  }
+
+  bool newest_first_;
+  std::optional<std::uint64_t> limit_;
+  std::vector<Place> places_;
+};
 
 /// One memory on one line.
 void print_row(const MemoryNode& node) {
@@ -183,52 +227,107 @@ void print_row_json(const MemoryNode& node, PageId page) {
   print_json(row);
 }
 
+/// One pass finds the memories that match and keeps where they stand, a second one loads and prints them in order.
+class Lister {
+ public:
+  Lister(const Context& context, const ListOptions& options, const StorageEngine& engine, const Filter& filter)
+      : context_(context), options_(options), engine_(engine), filter_(filter) {}
+
+  int run() {
+    FirstPlaces found(options_.order == "newest", options_.limit);
+    std::uint64_t matched = 0;
+    const Result<void> done = engine_.for_each_memory(
+        [&](const MemoryNode& node, PageId page) {
+          if (!filter_.accepts(node)) return !interrupted();
+          ++matched;
+          if (!options_.count_only) found.add({node.created_at, node.id, page});
+          return !interrupted();
+        },
+        [&](MemoryId id, PageId page, const Error& error) { damaged(id, page, error); });
+    if (!done) return report(done.error());
+    if (interrupted()) return finish_output(kFailed);
+    if (options_.limit) matched = std::min(matched, *options_.limit);
+    if (options_.count_only) {
+      print_count(matched);
+    } else {
+      print(found.take());
+    }
+    return finish_output(damaged_ > 0 || interrupted() ? kFailed : kOk);
+  }
+
+ private:
+  void print(const std::vector<Place>& places) {
+    const bool header = out().is_terminal() && !context_.json && !options_.ids_only;
+    std::uint64_t printed = 0;
+    for (const Place& place : places) {
+      if (!out().good() || interrupted()) return;
+      if (header && printed == 0) print_header();
+      if (print_memory(place)) ++printed;
+    }
+    if (header && printed > 0) {
+      out() << out().style(kDim) << counted(printed, "memory", "memories") << out().style(kReset) << "\n";
+    } else if (printed == 0 && !(options_.limit && *options_.limit == 0)) {
+      note(fmt::format("no memory in {} matches", context_.directory().string()));
+    }
+  }
+
+  /// False for a memory that was deleted or changed since the first pass, so that it no longer matches.
+  bool print_memory(const Place& place) {
+    if (options_.ids_only) {
+      if (context_.json) {
+        print_json({{"id", place.id.to_string()}});
+      } else {
+        out() << place.id.to_string() << "\n";
+      }
+      return true;
+    }
+    PageId page = place.page;
+    Result<MemoryNode> node = engine_.load_memory(page);
+    if (!node || node->id != place.id) {  // it moved meanwhile
+      node = engine_.load_memory(place.id);
+      page = engine_.find(place.id).value_or(PageId{});
+    }
+    if (!node && node.error().code != ErrorCode::not_found) damaged(place.id, page, node.error());
+    if (!node || !filter_.accepts(*node)) return false;
+    if (context_.json) {
+      print_row_json(*node, page);
+    } else {
+      print_row(*node);
+    }
+    return true;
+  }
+
+  void print_header() {
+    out() << out().style(kBold) << fmt::format("{:<36}  {:<11}  {:<16}  {}", "ID", "TYPE", "CREATED", "CONTENT")
+          << out().style(kReset) << "\n";
+  }
+
+  void print_count(std::uint64_t matched) {
+    if (context_.json) {
+      print_json({{"count", matched}});
+    } else {
+      out() << fmt::format("{}\n", matched);
+    }
+  }
+
+  void damaged(MemoryId id, PageId page, const Error& error) {
+    ++damaged_;
+    report(error, {{"id", id.to_string()}, {"page", page.value}});
+  }
+
+  const Context& context_;
+  const ListOptions& options_;
+  const StorageEngine& engine_;
+  const Filter& filter_;
+  std::uint64_t damaged_ = 0;
+};
+
 int run_list(const Context& context, const ListOptions& options) {
   const Result<Filter> filter = filter_from(options);
   if (!filter) return report(filter.error());
   Result<StorageEngine> engine = open_for_reading(context);
   if (!engine) return report(engine.error());
-
-  const bool header = out().is_terminal() && !context.json && !options.ids_only && !options.count_only;
-  std::uint64_t matched = 0;
-  std::uint64_t damaged = 0;
-  const auto on_memory = [&](const MemoryNode& node, PageId page) {
-    if (options.limit && matched >= *options.limit) return false;
-    if (!filter->accepts(node)) return !interrupted();
-    if (header && matched == 0) {
-      out() << out().style(kBold) << fmt::format("{:<36}  {:<11}  {:<16}  {}", "ID", "TYPE", "CREATED", "CONTENT")
-            << out().style(kReset) << "\n";
-    }
-    ++matched;
-    if (options.count_only) {
-    } else if (options.ids_only) {
-      out() << node.id.to_string() << "\n";
-    } else if (context.json) {
-      print_row_json(node, page);
-    } else {
-      print_row(node);
-    }
-    return out().good() && !interrupted() && !(options.limit && matched >= *options.limit);
-  };
-  const auto on_damage = [&](MemoryId id, PageId page, const Error& error) {
-    ++damaged;
-    report(error, {{"id", id.to_string()}, {"page", page.value}});
-  };
-  const Result<void> done = engine->for_each_memory(on_memory, on_damage);
-  if (!done) return report(done.error());
-  if (interrupted()) return finish_output(kFailed);
-  if (options.count_only) {
-    if (context.json) {
-      print_json({{"count", matched}});
-    } else {
-      out() << fmt::format("{}\n", matched);
-    }
-  } else if (header && matched > 0) {
-    out() << out().style(kDim) << counted(matched, "memory", "memories") << out().style(kReset) << "\n";
-  } else if (matched == 0) {
-    note(fmt::format("no memory in {} matches", context.directory().string()));
-  }
-  return finish_output(damaged > 0 ? kFailed : kOk);
+  return Lister(context, options, *engine, *filter).run();
 }
 
 }  // namespace
@@ -264,9 +363,13 @@ void add_list(CLI::App& app, Context& context) {
   filter("--agent", options->agent, "Belongs to this agent", "UUID");
   filter("--user", options->user, "Is about this user", "UUID");
   filter("--type", options->type, "Episodic, Semantic, Procedural, AntiPattern, Reasoning or Correction", "TYPE");
-  filter("--since", options->since, "Created then or later: 2024-05-01, 2024-05-01T13:30:00Z, 2h or 7d (ago)", "TIME");
-  filter("--contains", options->contains, "Its text contains this; ASCII letters match in either case", "TEXT");
-  command->add_option("--limit", options->limit, "Stop after this many memories")
+  filter("--since", options->since,
+         "Created then or later: 2024-05-01, 2024-05-01T13:30:00Z, @1714570200, 2h or 7d (ago)", "TIME");
+  filter("--contains", options->contains, "Its text contains this; upper and lower case are the same", "TEXT");
+  command->add_option("--order", options->order, "newest (default) or oldest first, by the time of creation")
+      ->type_name("ORDER")
+      ->check(CLI::IsMember({"newest", "oldest"}).description(""));
+  command->add_option("--limit", options->limit, "Only this many, the first ones of the order")
       ->type_name("N")
       ->group(group)
       ->check(whole_number());

@@ -7,6 +7,7 @@
 
 #include "context.hpp"
 #include "output.hpp"
+#include "output_path.hpp"
 #include "text.hpp"
 
 namespace mentedb::cli {
@@ -14,6 +15,7 @@ namespace {
 
 int run_salvage(const Context& context, const std::string& destination) {
   if (auto exists = require_store(context.directory()); !exists) return report(exists.error());
+  if (auto allowed = check_output_path(destination, context.directory()); !allowed) return report(allowed.error());
   const Result<SalvageReport> result = salvage(context.directory(), destination, context.lock_timeout());
   if (!result) return report(result.error());
   if (context.json) {
@@ -38,7 +40,11 @@ int run_salvage(const Context& context, const std::string& destination) {
     out() << fmt::format("{} saved to {}, {} lost\n", counted(result->memories_saved, "memory", "memories"),
                          destination, result->lost.size());
   }
-  return finish_output(result->lost.empty() ? kOk : kFailed);
+  return finish_output(
+      result->lost.empty() ? kOk : kFailed,
+      fmt::format("{} saved to {}, {} lost", counted(result->memories_saved, "memory", "memories"), destination,
+                  result->lost.size()),
+      {{"destination", destination}, {"memories_saved", result->memories_saved}, {"lost_count", result->lost.size()}});
 }
 
 }  // namespace

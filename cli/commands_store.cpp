@@ -4,9 +4,8 @@
 
 #include <fmt/core.h>
 
-#include <mentedb/json.hpp>
-
 #include "context.hpp"
+#include "json_node.hpp"
 #include "node_options.hpp"
 #include "output.hpp"
 #include "text.hpp"
@@ -26,14 +25,14 @@ Result<MemoryNode> node_to_store(const StoreOptions& options) {
   if (!options.node_json.empty()) {
     Result<std::string> text = argument_or_stdin(options.node_json);
     if (!text) return std::unexpected(text.error());
-    std::vector<std::string> unknown;
-    Result<MemoryNode> node = from_json(*text, &unknown);
-    for (const std::string& name : unknown)
-      note(fmt::format("no memory has a field \"{}\"; the field is dropped", name));
+    std::vector<JsonRemark> remarks;
+    Result<MemoryNode> node = read_node(*text, parse_time("now").value_or(0), remarks);
+    for (const JsonRemark& remark : remarks) note(remark.text);
     return node;
   }
   Result<std::string> content = argument_or_stdin(*options.fields.content);
   if (!content) return std::unexpected(content.error());
+  if (auto text = require_text(*content, *options.fields.content); !text) return std::unexpected(text.error());
   MemoryNode node = MemoryNode::create(AgentId::nil(), MemoryType::Semantic, "");
   if (auto applied = options.fields.apply(node); !applied) return std::unexpected(applied.error());
   node.content = std::move(*content);
@@ -62,12 +61,13 @@ int run_store(const Context& context, const StoreOptions& options) {
   if (!engine) return report(engine.error());
   const Result<PageId> page = options.if_absent ? engine->store_memory_if_absent(*node) : engine->store_memory(*node);
   if (!page) return report(page.error());
+  const Json result = {{"id", node->id.to_string()}, {"page", page->value}};
   if (context.json) {
-    print_json({{"id", node->id.to_string()}, {"page", page->value}});
+    print_json(result);
   } else {
     out() << node->id.to_string() << "\n";
   }
-  return finish_output();
+  return finish_output(kOk, fmt::format("memory {} is stored", node->id.to_string()), result);
 }
 
 struct UpdateOptions {
@@ -105,6 +105,24 @@ Result<void> apply_update(const UpdateOptions& options, MemoryNode& node) {
   return {};
 }
 
+/// A tag or an attribute that is to be there and to be gone. Returns what to say about it.
+std::string contradiction(const UpdateOptions& options) {
+  for (const std::string& tag : options.remove_tags) {
+    if (std::ranges::find(options.add_tags, tag) != options.add_tags.end() ||
+        std::ranges::find(options.fields.tags, tag) != options.fields.tags.end()) {
+      return fmt::format("the tag '{}' is added and removed", one_line(tag, 60));
+    }
+  }
+  for (const std::string& text : options.fields.attributes) {
+    const auto attribute = parse_attribute(text);
+    if (attribute &&
+        std::ranges::find(options.remove_attributes, attribute->first) != options.remove_attributes.end()) {
+      return fmt::format("the attribute '{}' is set and removed", one_line(attribute->first, 60));
+    }
+  }
+  return {};
+}
+
 int run_update(const Context& context, UpdateOptions& options) {
   const Result<MemoryId> id = MemoryId::parse(options.id);
   if (!id) return report(id.error());
@@ -115,8 +133,10 @@ int run_update(const Context& context, UpdateOptions& options) {
   if (options.fields.content) {
     Result<std::string> content = argument_or_stdin(*options.fields.content);
     if (!content) return report(content.error());
+    if (auto text = require_text(*content, *options.fields.content); !text) return report(text.error());
     options.fields.content = std::move(*content);
   }
+  if (const std::string both = contradiction(options); !both.empty()) return report_usage(both, "update");
   // A scratch node is changed first. So a mistake in the options is reported before the command waits for the lock.
   MemoryNode scratch = MemoryNode::create(AgentId::nil(), MemoryType::Semantic, "");
   if (auto applied = apply_update(options, scratch); !applied) return report(applied.error());
@@ -136,12 +156,13 @@ int run_update(const Context& context, UpdateOptions& options) {
     return {};
   });
   if (!done) return report(done.error());
+  const Json result = {{"id", id->to_string()}, {"page", page.value}};
   if (context.json) {
-    print_json({{"id", id->to_string()}, {"page", page.value}});
+    print_json(result);
   } else {
     out() << "updated " << id->to_string() << "\n";
   }
-  return finish_output();
+  return finish_output(kOk, fmt::format("memory {} is updated", id->to_string()), result);
 }
 
 int run_delete(const Context& context, const std::vector<std::string>& texts, bool ignore_missing) {
@@ -167,14 +188,19 @@ int run_delete(const Context& context, const std::vector<std::string>& texts, bo
     return {};
   });
   if (!done) return report(done.error());
+  Json list = Json::array();
+  std::string words;
+  for (MemoryId id : deleted) {
+    list.push_back(id.to_string());
+    words += " " + id.to_string();
+  }
+  const Json result = {{"deleted", std::move(list)}};
   if (context.json) {
-    Json list = Json::array();
-    for (MemoryId id : deleted) list.push_back(id.to_string());
-    print_json({{"deleted", std::move(list)}});
+    print_json(result);
   } else {
     for (MemoryId id : deleted) out() << "deleted " << id.to_string() << "\n";
   }
-  return finish_output();
+  return finish_output(kOk, deleted.empty() ? "nothing was deleted" : "deleted" + words, result);
 }
 
 }  // namespace

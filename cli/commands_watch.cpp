@@ -59,7 +59,7 @@ void print_change(const Context& context, const StorageEngine& engine, const Cha
   }
   constexpr std::size_t kColumnsBefore = 8 + 2 + 7 + 2 + 36 + 2;
   const std::size_t columns = out().columns();
-  out() << out().style(kDim) << format_time(parse_time("now").value_or(0)).substr(11) << out().style(kReset) << "  "
+  out() << out().style(kDim) << format_time(parse_time("now").value_or(0)).substr(11, 8) << out().style(kReset) << "  "
         << out().style(colour_of(change.kind)) << fmt::format("{:<7}", name_of(change.kind)) << out().style(kReset)
         << "  " << change.id.to_string();
   if (node) {

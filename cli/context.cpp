@@ -31,9 +31,6 @@ void add_common_options(CLI::App& app, Context& context) {
   const std::string group = "Common options";
   app.add_option("-d,--dir", context.directory_option, "Directory of the store (default: MENTEDB_DIR, else ./memory)")
       ->type_name("DIR")
-      // An unset variable in a script must not silently mean the default directory.
-      ->check(
-          CLI::Validator([](std::string& name) { return std::string(name.empty() ? "the name is empty" : ""); }, ""))
       ->group(group);
   app.add_flag("--json", context.json, "Machine-readable output, and errors as JSON on stderr")->group(group);
   app.add_option("--lock-timeout", context.lock_timeout_seconds,
@@ -98,7 +95,12 @@ Result<StorageEngine> open_for_reading(const Context& context) {
   }
   Options options = context.options();
   options.read_only = true;
-  return StorageEngine::open(context.directory(), options);
+  Result<StorageEngine> reading = StorageEngine::open(context.directory(), options);
+  if (!reading && reading.error().code == ErrorCode::busy) {
+    // The advice is to run `recover`, which writes.
+    reading.error().message += fmt::format("; that needs the right to write, and now: {}", engine.error().message);
+  }
+  return reading;
 }
 
 }  // namespace mentedb::cli

@@ -43,8 +43,9 @@ class ImportSource {
   virtual std::vector<std::string> take_notes() = 0;
 };
 
-/// `file` is a path, or "-" for standard input. @errors `not_found`, `permission_denied`, `invalid_argument`
-Result<std::unique_ptr<ImportSource>> open_json_lines(const std::string& file);
+/// `file` is a path, or "-" for standard input. Lines before `from_line` are passed over.
+/// @errors `not_found`, `permission_denied`, `invalid_argument` (also for a file of another kind, which is named)
+Result<std::unique_ptr<ImportSource>> open_json_lines(const std::string& file, std::uint64_t from_line);
 
 /// @errors as `rs_store::Store::open`
 Result<std::unique_ptr<ImportSource>> open_rs_store(const std::filesystem::path& directory);

@@ -1,4 +1,6 @@
 // The command `mentedb`: reads the command line, runs one command, and returns its exit status.
+#include <unistd.h>
+
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -14,6 +16,7 @@
 
 #include "context.hpp"
 #include "output.hpp"
+#include "output_path.hpp"
 #include "signals.hpp"
 #include "text.hpp"
 
@@ -29,7 +32,7 @@ constexpr const char* kExamples =
     "  mentedb store \"User likes dark mode\" --tag preference\n"
     "  mentedb list --tag preference\n"
     "  mentedb --dir /srv/memory import notes.jsonl\n"
-    "  mentedb COMMAND --help\n\n"
+    "  mentedb help COMMAND\n\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage.";
 
 std::vector<std::string> command_names(const CLI::App& app) {
@@ -82,6 +85,12 @@ std::string unexpected_argument(const CLI::App& command, const std::vector<std::
   return fmt::format("'{}' has no option '{}'{}", name, one_line(first, 40), remedy);
 }
 
+std::string no_such_command(const CLI::App& app, const std::string& word) {
+  const std::string near = closest(word, command_names(app));
+  return fmt::format("there is no command '{}'{}", one_line(word, 40),
+                     near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+}
+
 /// Explains the most frequent mistakes in better sentences than the parser's.
 std::string explain(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
   const std::string word = first_word(arguments);
@@ -89,13 +98,14 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app, const std
   if (word.empty()) {
     return app.remaining_size() == 0 ? "no command given" : unexpected_argument(app, arguments);
   }
-  if (command == nullptr) {
-    const std::string near = closest(word, command_names(app));
-    return fmt::format("there is no command '{}'{}", one_line(word, 40),
-                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
-  }
+  if (command == nullptr) return no_such_command(app, word);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) return unexpected_argument(*command, arguments);
-  const std::string text = one_line(error.what(), 300);
+  std::string text = one_line(error.what(), 300);
+  for (const CLI::Option* option : command->get_options([](const CLI::Option* o) { return o->get_positional(); })) {
+    // The parser's own names of arguments are nowhere in the help.
+    if (text.starts_with(option->get_name() + ": "))
+      text.replace(0, option->get_name().size(), option->get_type_name());
+  }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     for (const CLI::Option* option : command->get_options()) {
       if (option->get_required() && option->count() == 0) {
@@ -104,7 +114,10 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app, const std
     }
   }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
-    return fmt::format("{} needs a value", text.substr(0, text.find(':')));
+    const std::string name = text.substr(0, text.find(':'));
+    const CLI::Option* option = command->get_option_no_throw(name);
+    return option != nullptr && option->count() > 1 ? fmt::format("{} is given more than once", name)
+                                                    : fmt::format("{} needs a value", name);
   }
   if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
     // "Could not convert: --limit = x"
@@ -156,6 +169,20 @@ class HelpFormatter final : public CLI::Formatter {
   }
 };
 
+int run_help(const CLI::App& app, const std::string& name) {
+  const CLI::App* command = name.empty() ? &app : find_command(app, name);
+  if (command == nullptr) return report_usage(no_such_command(app, name));
+  out() << app.get_formatter()->make_help(command, "", CLI::AppFormatMode::Normal);
+  return finish_output();
+}
+
+void add_help(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, "help", "Show the help of this program, or of a command", "  mentedb help list");
+  auto name = std::make_shared<std::string>();
+  command->add_option("command", *name, "The command")->type_name("COMMAND");
+  command->callback([&app, &context, name] { context.run = [&app, name] { return run_help(app, *name); }; });
+}
+
 void add_commands(CLI::App& app, Context& context) {
   const auto group = [&](const char* name, auto... add) {
     const std::size_t before = command_names(app).size();
@@ -165,7 +192,60 @@ void add_commands(CLI::App& app, Context& context) {
   };
   group("Memories", add_store, add_get, add_list, add_update, add_delete, add_import, add_export, add_watch);
   group("Store", add_stats, add_verify, add_checkpoint, add_recover, add_backup, add_restore, add_salvage);
-  group("For debugging", add_page, add_log, add_version);
+  group("For debugging", add_page, add_log);
+  group("Program", add_help, add_version);
+}
+
+bool takes_value(const CLI::Option& option) { return option.get_expected_min() > 0 && option.get_type_size() > 0; }
+
+/// An unset variable in a script must not mean "no filter", "standard output" or the default directory. So no option
+/// and no argument of any command takes an empty value.
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (!takes_value(*option)) continue;
+    option->check(CLI::Validator(
+        [](std::string& value) { return std::string(value.empty() ? "the value is empty; is a variable unset?" : ""); },
+        ""));
+  }
+}
+
+/// The option that an argument names, alone or before "=". Nothing when it names none.
+const CLI::Option* find_option(const CLI::App& app, const CLI::App* command, const std::string& argument) {
+  const std::string name = argument.substr(0, argument.find('='));
+  if (!name.starts_with("-")) return nullptr;
+  const CLI::Option* option = command == nullptr ? nullptr : command->get_option_no_throw(name);
+  return option != nullptr ? option : app.get_option_no_throw(name);
+}
+
+/// The parser takes the next word for the value of "--user=" and of "--user" before "--count", which is what a script
+/// makes of an unset variable. Returns what to say about it.
+std::string explain_missing_value(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* command = find_command(app, first_word(arguments));
+  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    const std::string& argument = arguments[i];
+    const CLI::Option* option = find_option(app, command, argument);
+    if (option == nullptr || !takes_value(*option)) continue;
+    if (argument.ends_with('=') && argument.find('=') == argument.size() - 1) {
+      return fmt::format("{}: the value is empty; is a variable unset?", argument.substr(0, argument.size() - 1));
+    }
+    if (argument.find('=') != std::string::npos || ++i == arguments.size()) continue;
+    const std::string& next = arguments[i];
+    if (next.empty()) return fmt::format("{}: the value is empty; is a variable unset?", argument);
+    if (find_option(app, command, next) != nullptr) {
+      return fmt::format("{} needs a value before {}; is a variable unset? Write {}={} if {} is the value", argument,
+                         next, argument, next, next);
+    }
+  }
+  return {};
+}
+
+/// Standard output and standard error are outputs, too. A shell opens them, and `>>` may lead into the store.
+bool may_write_standard_streams(const Context& context) {
+  // When standard error is the store's file, the sentence must not be written there. The exit status has to do.
+  if (!check_standard_stream(STDERR_FILENO, context.directory())) return false;
+  const Result<void> allowed = check_standard_stream(STDOUT_FILENO, context.directory());
+  if (!allowed) report(allowed.error());
+  return allowed.has_value();
 }
 
 int run(int count, char** values) {
@@ -185,7 +265,16 @@ int run(int count, char** values) {
   app.footer(kExamples);
   app.require_subcommand(1);
   add_commands(app, context);
-  for (const std::string& name : command_names(app)) add_common_options(*app.get_subcommand(name), context);
+  refuse_empty_values(app);
+  for (const std::string& name : command_names(app)) {
+    add_common_options(*app.get_subcommand(name), context);
+    refuse_empty_values(*app.get_subcommand(name));
+  }
+  if (!may_write_standard_streams(context)) return kFailed;  // before the first word; --dir is not known yet
+  if (const std::string missing = explain_missing_value(app, arguments); !missing.empty()) {
+    const CLI::App* command = find_command(app, first_word(arguments));
+    return report_usage(missing, command != nullptr ? command->get_name() : "");
+  }
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
@@ -199,6 +288,7 @@ int run(int count, char** values) {
     const std::string word = first_word(arguments);
     return report_usage(explain(error, app, arguments), find_command(app, word) != nullptr ? word : "");
   }
+  if (!may_write_standard_streams(context)) return kFailed;
   return context.run();
 }
 
@@ -210,7 +300,7 @@ int main(int count, char** values) {
   try {
     return cli::run(count, values);
   } catch (const std::bad_alloc&) {
-    return cli::report(Error{ErrorCode::out_of_memory, 0, "out of memory"});
+    return cli::report(Error{ErrorCode::out_of_memory, 0, "out of memory; free some memory and try again"});
   } catch (const std::exception& error) {
     return cli::report(Error{ErrorCode::io_error, 0, error.what()});
   }

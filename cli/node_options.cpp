@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include <fmt/core.h>
 
@@ -24,6 +25,14 @@ Result<void> set(const std::optional<std::string>& text, std::string_view option
   return {};
 }
 
+/// "2h" means two hours ago everywhere. For the end of a validity that is most likely not what was meant.
+Result<Timestamp> parse_end(std::string_view text) {
+  if (!is_time_ago(text)) return parse_time(text);
+  return std::unexpected(
+      Error{ErrorCode::invalid_argument, 0,
+            fmt::format("'{}' means that time ago; write +{} for the time from now on", text, text)});
+}
+
 }  // namespace
 
 void add_node_options(CLI::App& command, NodeOptions& options) {
@@ -42,11 +51,11 @@ void add_node_options(CLI::App& command, NodeOptions& options) {
       ->allow_extra_args(false);
   option("--embedding", options.embedding, "The vector, for example '[0.1, 0.2]'", "NUMBERS");
   option("--context", options.context, "Where it comes from", "TEXT");
-  option("--salience", options.salience, "How much it matters", "NUMBER");
+  option("--salience", options.salience, "How much it matters, 0 to 1000000", "NUMBER");
   option("--confidence", options.confidence, "How sure it is, 0 to 1", "NUMBER");
-  option("--valid-from", options.valid_from, "True from then on: 2024-05-01, 2024-05-01T13:30:00Z, 2h (ago), now",
-         "TIME");
-  option("--valid-until", options.valid_until, "True until then", "TIME");
+  option("--valid-from", options.valid_from,
+         "True from then on: 2024-05-01, 2024-05-01T13:30:00Z, @1714570200, 2h (ago), +2h, now", "TIME");
+  option("--valid-until", options.valid_until, "True until then; not before --valid-from", "TIME");
 }
 
 bool NodeOptions::any() const {
@@ -61,15 +70,21 @@ Result<void> NodeOptions::apply(MemoryNode& node) const {
   if (auto r = set(space, "--space", node.space_id, SpaceId::parse); !r) return r;
   if (auto r = set(embedding, "--embedding", node.embedding, parse_embedding); !r) return r;
   if (auto r = set(valid_from, "--valid-from", node.valid_from, parse_time); !r) return r;
-  if (auto r = set(valid_until, "--valid-until", node.valid_until, parse_time); !r) return r;
+  if (auto r = set(valid_until, "--valid-until", node.valid_until, parse_end); !r) return r;
   if (content) node.content = *content;
   if (context) node.context = *context;
   if (salience) node.salience = *salience;
   if (confidence) node.confidence = *confidence;
   if (!tags.empty()) node.tags = tags;
+  std::set<std::string> keys;
   for (const std::string& text : attributes) {
     auto attribute = parse_attribute(text);
     if (!attribute) return std::unexpected(attribute.error());
+    if (!keys.insert(attribute->first).second) {
+      return std::unexpected(Error{
+          ErrorCode::invalid_argument, 0,
+          fmt::format("--attribute: '{}' is given twice; an attribute has one value", one_line(attribute->first, 60))});
+    }
     node.attributes.insert_or_assign(std::move(attribute->first), std::move(attribute->second));
   }
   return {};
@@ -99,6 +114,13 @@ Result<std::string> argument_or_stdin(const std::string& argument) {
   }
   if (text.ends_with('\n')) text.pop_back();
   return text;
+}
+
+Result<void> require_text(const std::string& text, const std::string& argument) {
+  if (text.find_first_not_of(" \t\r\n\v\f") != std::string::npos) return {};
+  return std::unexpected(Error{
+      ErrorCode::invalid_argument, 0,
+      fmt::format("{} is empty; nothing was stored", argument == "-" ? "standard input" : "the text of the memory")});
 }
 
 }  // namespace mentedb::cli

@@ -41,4 +41,9 @@ void add_node_options(CLI::App& command, NodeOptions& options);
 /// @errors `io_error`, `capacity_exceeded`
 Result<std::string> argument_or_stdin(const std::string& argument);
 
+/// Refuses a text without a character that can be seen: what it came from was most likely empty. `argument` is where it
+/// came from, as for `argument_or_stdin`.
+/// @errors `invalid_argument`
+Result<void> require_text(const std::string& text, const std::string& argument);
+
 }  // namespace mentedb::cli

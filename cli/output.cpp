@@ -33,11 +33,14 @@ std::string in_words_of_the_command(std::string message) {
   constexpr std::pair<std::string_view, std::string_view> kWords[] = {
       {"lock_timeout", "--lock-timeout"},
       {"single_process", "--single-process"},
+      {"open it with page_size_bytes 0", "leave out --page-size"},
       {"page_size_bytes", "--page-size"},
+      {"use read_page", "'mentedb page' shows it"},
       {"open with read_only", "only commands that read work there"},
       {"close this engine and open the store again", "run the command again"},
       {"Close this engine and open the store again", "Run the command again"},
       {"Open the store again", "Run the command again"},
+      {"open the store again", "run the command again"},
   };
   for (const auto& [theirs, ours] : kWords) {
     for (std::size_t at = message.find(theirs); at != std::string::npos; at = message.find(theirs, at + 1)) {
@@ -156,6 +159,13 @@ void print_json(const Json& value) { out() << dumped(value) << "\n"; }
 int finish_output(int status) {
   if (auto finished = out().finish("standard output"); !finished) return report(finished.error());
   return status;
+}
+
+int finish_output(int status, std::string_view done, const Json& result) {
+  auto finished = out().finish("standard output");
+  if (finished) return status;
+  finished.error().message += fmt::format("; {}", done);
+  return report(finished.error(), {{"done", result}});
 }
 
 }  // namespace mentedb::cli

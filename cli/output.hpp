@@ -76,5 +76,8 @@ void print_json(const Json& value);
 
 /// Ends a command: 0, or 1 when standard output could not be written. A closed pipe is no failure.
 int finish_output(int status = 0);
+/// The same for a command that has written. When the output is lost, the error says what was done, so that the user
+/// does not do it twice: `done` as a sentence, `result` as the output of --json.
+int finish_output(int status, std::string_view done, const Json& result);
 
 }  // namespace mentedb::cli

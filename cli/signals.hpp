@@ -1,13 +1,14 @@
-// Ctrl-C, termination and closed pipes.
+// Ctrl-C, termination, a closed terminal and closed pipes.
 #pragma once
 
 namespace mentedb::cli {
 
-/// SIGINT and SIGTERM set a flag and interrupt system calls, so that a command ends at the next good moment. A second
-/// signal ends the process at once. SIGPIPE is ignored: writes answer EPIPE.
+/// SIGINT, SIGTERM and SIGHUP set a flag and interrupt system calls, so that a command ends at the next good moment. A
+/// second signal ends the process at once. SIGPIPE and SIGXFSZ are ignored: writes answer EPIPE
+/// and EFBIG.
 void install_signal_handlers();
 
-/// True once SIGINT or SIGTERM has arrived.
+/// True once one of these signals has arrived.
 bool interrupted() noexcept;
 
 }  // namespace mentedb::cli

@@ -4,11 +4,16 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <numeric>
+#include <optional>
 
 #include <fmt/format.h>
+#include <utf8proc.h>
 
 namespace mentedb::cli {
 namespace {
@@ -64,9 +69,54 @@ std::int64_t now_us() {
 
 Error no_time(std::string_view text) {
   return invalid(
-      fmt::format("'{}' is no time; expected for example 2024-05-01, \"2024-05-01 13:30\", "
-                  "2024-05-01T13:30:00Z, 2h or 7d (ago), now, or microseconds since 1970",
+      fmt::format("'{}' is no time; expected for example 2024-05-01, 2024-05-01T13:30:00Z, @1714570200 (seconds since "
+                  "1970), 2h or 7d (ago), +2h or now",
                   one_line(text, 60)));
+}
+
+Result<Timestamp> in_range(std::int64_t seconds, int fraction_us, std::string_view whole) {
+  constexpr std::int64_t kEnd = kMaxTimestamp / 1'000'000;
+  if (seconds >= 0 && seconds <= kEnd)
+    return static_cast<Timestamp>(seconds) * 1'000'000 + static_cast<Timestamp>(fraction_us);
+  return std::unexpected(
+      invalid(fmt::format("'{}' lies {}", one_line(whole, 60),
+                          seconds < 0 ? "before 1970" : "after the year 9999; @ is followed by seconds")));
+}
+
+/// ".5" as microseconds, from the front of the text. Further digits are dropped.
+int take_fraction(std::string_view& text) {
+  if (!text.starts_with('.') || text.size() < 2 || text[1] < '0' || text[1] > '9') return 0;
+  text.remove_prefix(1);
+  int fraction_us = 0;
+  for (int scale = 100'000; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1)) {
+    fraction_us += (text.front() - '0') * scale;
+    scale /= 10;
+  }
+  return fraction_us;
+}
+
+/// "1714570200.5", what stands behind "@".
+Result<Timestamp> parse_seconds(std::string_view text, std::string_view whole) {
+  std::int64_t seconds = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (status == std::errc::result_out_of_range) return in_range(text.starts_with('-') ? -1 : INT64_MAX, 0, whole);
+  if (status != std::errc()) return std::unexpected(no_time(whole));
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  const int fraction_us = take_fraction(text);
+  if (!text.empty()) return std::unexpected(no_time(whole));
+  return in_range(seconds, fraction_us, whole);
+}
+
+/// "2h": a number and a unit. Nothing when it is something else.
+std::optional<std::int64_t> parse_span(std::string_view text) {
+  constexpr std::string_view kUnits = "smhdw";
+  constexpr std::int64_t kSeconds[] = {1, 60, 3600, 86'400, 604'800};
+  std::uint32_t number = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  const std::size_t index = unit.size() == 1 ? kUnits.find(unit.front()) : std::string_view::npos;
+  if (status != std::errc() || index == std::string_view::npos) return std::nullopt;
+  return number * kSeconds[index];
 }
 
 /// Takes `digits` digits (and the separator before them) from the front.
@@ -86,28 +136,22 @@ bool take(std::string_view& text, std::string_view separators, std::size_t digit
   return true;
 }
 
-/// The end of a date and time: nothing (local time), "Z", "+02:00".
+/// The end of a date and time: "Z" or "+02:00".
 Result<std::int64_t> seconds_since_1970(std::tm& time, std::string_view zone, std::string_view whole) {
   const std::tm asked = time;
-  std::int64_t seconds = 0;
-  if (zone.empty()) {
-    time.tm_isdst = -1;
-    seconds = mktime(&time);
-  } else {
-    int hours = 0;
-    int minutes = 0;
-    const char sign = zone.front();
-    if (zone == "Z" || zone == "z") {
-      zone = {};
-    } else if (!take(zone, "+-", 2, hours) || !(take(zone, ":", 2, minutes) || take(zone, "", 2, minutes)) ||
-               hours > 23 || minutes > 59) {
-      return std::unexpected(no_time(whole));
-    }
-    if (!zone.empty()) return std::unexpected(no_time(whole));
-    seconds = timegm(&time) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+  int hours = 0;
+  int minutes = 0;
+  const char sign = zone.empty() ? '\0' : zone.front();
+  if (zone == "Z" || zone == "z") {
+    zone = {};
+  } else if (!take(zone, "+-", 2, hours) || !take(zone, ":", 2, minutes) || hours > 23 || minutes > 59) {
+    return std::unexpected(no_time(whole));
   }
+  if (!zone.empty()) return std::unexpected(no_time(whole));
+  const std::int64_t seconds = timegm(&time) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
   // The library turns February 30 into March 1. An error is better for a typing mistake.
-  if (time.tm_mday != asked.tm_mday || time.tm_mon != asked.tm_mon) return std::unexpected(no_time(whole));
+  if (time.tm_mday != asked.tm_mday && asked.tm_sec < 60) return std::unexpected(no_time(whole));
+  if (asked.tm_mon < 0 || asked.tm_mon > 11 || asked.tm_mday < 1) return std::unexpected(no_time(whole));
   return seconds;
 }
 
@@ -147,6 +191,22 @@ std::string one_line(std::string_view text, std::size_t max_columns) {
   return out;
 }
 
+Result<std::string> fold_case(std::string_view text) {
+  if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; })) return lower(text);
+  // As utf8proc_NFKC_Casefold, which wants a text without zeros in it.
+  constexpr auto kFold = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT |
+                                                        UTF8PROC_CASEFOLD | UTF8PROC_IGNORE);
+  utf8proc_uint8_t* folded = nullptr;
+  const utf8proc_ssize_t length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                               static_cast<utf8proc_ssize_t>(text.size()), &folded, kFold);
+  if (length < 0) {
+    const ErrorCode code = length == UTF8PROC_ERROR_NOMEM ? ErrorCode::out_of_memory : ErrorCode::invalid_argument;
+    return std::unexpected(Error{code, 0, utf8proc_errmsg(length)});
+  }
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(folded, &std::free);
+  return std::string(reinterpret_cast<const char*>(folded), static_cast<std::size_t>(length));
+}
+
 std::string with_commas(std::uint64_t number) {
   std::string text = fmt::format("{}", number);
   for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
@@ -179,57 +239,57 @@ std::string counted(std::uint64_t count, std::string_view singular, std::string_
 std::string format_time(Timestamp time) {
   const auto seconds = static_cast<std::time_t>(time / 1'000'000);
   std::tm local{};
-  if (time / 1'000'000 > 253'402'300'799ULL || localtime_r(&seconds, &local) == nullptr) {  // beyond the year 9999
-    return fmt::format("{} us", time);
-  }
+  if (time > kMaxTimestamp || localtime_r(&seconds, &local) == nullptr) return fmt::format("{} us", time);
   char text[32];
   const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
-  return {text, length};
+  const long minutes = local.tm_gmtoff / 60;
+  if (minutes == 0) return std::string(text, length) + "Z";
+  return fmt::format("{}{}{:02}:{:02}", std::string_view(text, length), minutes < 0 ? '-' : '+', std::abs(minutes) / 60,
+                     std::abs(minutes) % 60);
 }
+
+bool is_time_ago(std::string_view text) { return parse_span(trimmed(text)).has_value(); }
 
 Result<Timestamp> parse_time(std::string_view given) {
   std::string_view text = trimmed(given);
   const std::string_view whole = text;
   if (text == "now") return static_cast<Timestamp>(now_us());
   if (text.empty()) return std::unexpected(no_time(whole));
-
-  std::uint64_t number = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  if (status == std::errc() && unit.empty()) return number;
-  if (status == std::errc() && unit.size() == 1) {
-    constexpr std::string_view kUnits = "smhdw";
-    constexpr std::int64_t kSeconds[] = {1, 60, 3600, 86'400, 604'800};
-    const std::size_t index = kUnits.find(unit.front());
-    if (index == std::string_view::npos || number > 1'000'000'000) return std::unexpected(no_time(whole));
-    return static_cast<Timestamp>(
-        std::max<std::int64_t>(0, now_us() - static_cast<std::int64_t>(number) * kSeconds[index] * 1'000'000));
+  if (text.starts_with('@')) return parse_seconds(text.substr(1), whole);
+  const bool ahead = text.starts_with('+');
+  if (const std::optional<std::int64_t> span = parse_span(text.substr(ahead ? 1 : 0))) {
+    const std::int64_t now = now_us();
+    return in_range(now / 1'000'000 + (ahead ? *span : -*span), static_cast<int>(now % 1'000'000), whole);
+  }
+  if (text.find_first_not_of("0123456789.") == std::string_view::npos) {
+    return std::unexpected(invalid(
+        fmt::format("'{}' could be seconds, microseconds or a year; write @{} for seconds since 1970, or a date "
+                    "as 2024-05-01",
+                    one_line(text, 40), one_line(text, 40))));
   }
 
   std::tm time{};
-  int fraction_us = 0;
   if (!take(text, "", 4, time.tm_year) || !take(text, "-", 2, time.tm_mon) || !take(text, "-", 2, time.tm_mday)) {
     return std::unexpected(no_time(whole));
   }
   time.tm_year -= 1900;
   time.tm_mon -= 1;
-  if (take(text, "T ", 2, time.tm_hour)) {
-    if (!take(text, ":", 2, time.tm_min)) return std::unexpected(no_time(whole));
-    if (take(text, ":", 2, time.tm_sec) && text.starts_with('.')) {
-      text.remove_prefix(1);
-      int scale = 100'000;
-      while (!text.empty() && text.front() >= '0' && text.front() <= '9') {
-        fraction_us += (text.front() - '0') * scale;
-        scale /= 10;
-        text.remove_prefix(1);
-      }
+  int fraction_us = 0;
+  if (text.empty()) {
+    text = "Z";  // a date is its midnight in UTC
+  } else {
+    if (!take(text, "Tt ", 2, time.tm_hour) || !take(text, ":", 2, time.tm_min)) return std::unexpected(no_time(whole));
+    if (take(text, ":", 2, time.tm_sec)) fraction_us = take_fraction(text);
+    if (time.tm_hour > 23 || time.tm_min > 59 || time.tm_sec > 60) return std::unexpected(no_time(whole));
+    if (text.empty()) {
+      return std::unexpected(
+          invalid(fmt::format("'{}' has no zone; write {}Z for UTC, or the distance from it, for example {}+02:00",
+                              one_line(whole, 40), one_line(whole, 40), one_line(whole, 40))));
     }
   }
-  if (time.tm_hour > 23 || time.tm_min > 59 || time.tm_sec > 60) return std::unexpected(no_time(whole));
   const Result<std::int64_t> seconds = seconds_since_1970(time, text, whole);
   if (!seconds) return std::unexpected(seconds.error());
-  if (*seconds < 0) return std::unexpected(invalid(fmt::format("'{}' lies before 1970", whole)));
-  return static_cast<Timestamp>(*seconds * 1'000'000 + fraction_us);
+  return in_range(*seconds, fraction_us, whole);
 }
 
 Result<MemoryType> parse_type(std::string_view text) {

@@ -18,6 +18,11 @@ std::string printable(std::string_view text);
 /// (0: no limit). When it is cut, it ends with an ellipsis.
 std::string one_line(std::string_view text, std::size_t max_columns = 0);
 
+/// The text without the differences of upper and lower case, and of the ways to write a character: Unicode's
+/// NFKC_Casefold. So "STRASSE" is in "stra\u00DFe", and a letter with an accent is one character or two.
+/// @errors `invalid_argument`: the text is not valid UTF-8
+Result<std::string> fold_case(std::string_view text);
+
 std::string with_commas(std::uint64_t number);
 /// "1.5 MiB"
 std::string human_bytes(std::uint64_t bytes);
@@ -26,11 +31,16 @@ std::string human_duration(double seconds);
 /// "1 memory", "5,882 memories"
 std::string counted(std::uint64_t count, std::string_view singular, std::string_view plural);
 
-/// Local time, to the second. Beyond the year 9999: the number itself.
+/// Local time to the second with its distance from UTC, in a form that `parse_time` reads: "2024-05-01 13:30:15+02:00".
+/// Beyond the year 9999: the number itself.
 std::string format_time(Timestamp time);
-/// "2024-05-01", "2024-05-01 13:30", "2024-05-01T13:30:00Z" (with zone or offset; local time without), "90s", "15m",
-/// "2h", "7d", "4w" (ago), "now", or microseconds since 1970. @errors `invalid_argument`
+/// A time of RFC 3339, with its zone ("2024-05-01T13:30:00Z", "2024-05-01 13:30+02:00"; the seconds may be left out), a
+/// date (its midnight in UTC), "@1714570200.5" (seconds since 1970), "2h" (ago) or "+2h" (from now) with s, m, h, d or
+/// w, or "now". From 1970 to 9999. A plain number is refused: it could be seconds, milliseconds or a year.
+/// @errors `invalid_argument`
 Result<Timestamp> parse_time(std::string_view text);
+/// True for "2h" and the like, which means a time ago.
+bool is_time_ago(std::string_view text);
 
 /// As `mentedb::parse_memory_type`, in any case and with hyphens: "anti-pattern". @errors `invalid_argument`
 Result<MemoryType> parse_type(std::string_view text);

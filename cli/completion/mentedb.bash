@@ -9,8 +9,8 @@ _mentedb_options() { # command
     store) echo "$fields --id --node --if-absent --page-size" ;;
     update) echo "$fields --add-tag --remove-tag --remove-attribute --clear" ;;
     delete) echo --ignore-missing ;;
-    list) echo --tag --agent --user --type --since --contains --limit --ids --count ;;
-    import) echo --from --on-conflict --on-error --batch --page-size --no-progress ;;
+    list) echo --tag --agent --user --type --since --contains --order --limit --ids --count ;;
+    import) echo --from --on-conflict --on-error --from-line --batch --page-size --no-progress ;;
     export) echo --no-progress ;;
     stats) echo --watch --interval ;;
     watch) echo --since --count --timeout ;;
@@ -29,7 +29,7 @@ _mentedb_files() { # kind, word
 
 _mentedb() {
   local commands='store get list update delete import export stats verify checkpoint recover backup restore salvage watch page
-    log version'
+    log help version'
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i from=''
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -38,8 +38,8 @@ _mentedb() {
         from=${COMP_WORDS[i + 1]}
         ((i++))
         ;;
-      -d | --dir | --lock-timeout | --on-conflict | --on-error | --batch | --page-size | --tag | --type | --since | \
-        --limit)
+      -d | --dir | --lock-timeout | --on-conflict | --on-error | --from-line | --batch | --page-size | --tag | --type | \
+        --since | --order | --limit)
         ((i++))
         ;;
       -*) ;;
@@ -54,11 +54,12 @@ _mentedb() {
     --from) _mentedb_words 'json mentedb-rs' "$word" ;;
     --on-conflict) _mentedb_words 'replace skip fail' "$word" ;;
     --on-error) _mentedb_words 'stop continue' "$word" ;;
+    --order) _mentedb_words 'newest oldest' "$word" ;;
     --clear) _mentedb_words 'user space tags attributes embedding context valid-from valid-until' "$word" ;;
     -d | --dir) _mentedb_files -d "$word" ;;
     --agent | --user | --space | --tag | --attribute | --embedding | --context | --salience | --confidence | \
       --valid-from | --valid-until | --id | --node | --page-size | --add-tag | --remove-tag | --remove-attribute | \
-      --contains | --limit | --batch | --interval | --timeout | --lock-timeout) ;;
+      --contains | --limit | --from-line | --batch | --interval | --timeout | --lock-timeout) ;;
     *)
       if [[ $word == -* ]]; then
         _mentedb_words "$(_mentedb_options "$command")" "$word"
@@ -68,6 +69,7 @@ _mentedb() {
         case $command in
           import) if [[ $from == mentedb-rs ]]; then _mentedb_files -d "$word"; else _mentedb_files -f "$word"; fi ;;
           export) _mentedb_files -f "$word" ;;
+          help) _mentedb_words "$commands" "$word" ;;
           backup | restore | salvage) _mentedb_files -d "$word" ;;
         esac
       fi

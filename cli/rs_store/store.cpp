@@ -91,7 +91,29 @@ Store::FileState Store::state_of(const std::filesystem::path& file) {
           info.st_ino};
 }
 
+namespace {
+
+/// From version 0.45 on the original keeps its memories in records.db and records.wal. It renames its older files to
+/// *.v1, or leaves them as they were: in either case they are not the data any more.
+Result<void> refuse_newer_store(const std::filesystem::path& directory) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name != "records.db" && name != "records.wal" && !name.ends_with(".v1")) continue;
+    return std::unexpected(
+        Error{ErrorCode::incompatible, 0,
+              fmt::format("{} was taken over by version 0.45 or later of the original engine (it has {}), so pages.db "
+                          "and *.v1 would be old copies; this import reads stores of versions before 0.45",
+                          directory.string(), name)});
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Store> Store::open(const std::filesystem::path& directory) {
+  if (auto known = refuse_newer_store(directory); !known) return std::unexpected(known.error());
   Store store;
   store.directory_ = directory;
   const std::filesystem::path pages = directory / "pages.db";

@@ -33,6 +33,62 @@ bool same_value(const AttributeValue& a, const AttributeValue& b) {
 Error invalid(std::string message) { return Error{ErrorCode::invalid_argument, 0, std::move(message)}; }
 Error over_limit(std::string message) { return Error{ErrorCode::capacity_exceeded, 0, std::move(message)}; }
 
+Error too_long(std::string_view field, std::size_t size_bytes, std::size_t limit) {
+  return over_limit(fmt::format("{} has {} bytes; the limit is {}", field, size_bytes, limit));
+}
+
+// The ranges of the fields stand here alone. Only a write asks: a reader takes what an earlier version has stored.
+Result<void> check_numbers(const MemoryNode& node) {
+  if (!std::isfinite(node.salience)) {
+    return std::unexpected(invalid(fmt::format("salience is {}; it must be a finite number", node.salience)));
+  }
+  if (!(node.salience >= 0.0F && node.salience <= kMaxSalience)) {
+    return std::unexpected(
+        invalid(fmt::format("salience is {}; it must lie between 0 and {:.0f}", node.salience, kMaxSalience)));
+  }
+  if (!(node.confidence >= 0.0F && node.confidence <= 1.0F)) {
+    return std::unexpected(invalid(fmt::format("confidence is {}; it must lie between 0 and 1", node.confidence)));
+  }
+  return {};
+}
+
+Result<void> check_time(std::string_view field, Timestamp time) {
+  if (time <= kMaxTimestamp) return {};
+  return std::unexpected(invalid(fmt::format(
+      "{} is {}, beyond the year 9999; times are microseconds since 1970 (is the clock right?)", field, time)));
+}
+
+Result<void> check_times(const MemoryNode& node) {
+  if (auto time = check_time("created_at", node.created_at); !time) return time;
+  if (auto time = check_time("accessed_at", node.accessed_at); !time) return time;
+  if (auto time = check_time("valid_from", node.valid_from.value_or(0)); !time) return time;
+  if (auto time = check_time("valid_until", node.valid_until.value_or(0)); !time) return time;
+  if (node.valid_from && node.valid_until && *node.valid_until < *node.valid_from) {
+    return std::unexpected(invalid("valid_until lies before valid_from; a memory is true from the one to the other"));
+  }
+  return {};
+}
+
+Result<void> check_ranges(const MemoryNode& node) {
+  if (auto numbers = check_numbers(node); !numbers) return numbers;
+  if (auto times = check_times(node); !times) return times;
+  if (node.context && node.context->size() > kMaxContextBytes) {
+    return std::unexpected(too_long("context", node.context->size(), kMaxContextBytes));
+  }
+  for (std::size_t i = 0; i < node.tags.size(); ++i) {
+    if (node.tags[i].size() > kMaxNameBytes) {
+      return std::unexpected(too_long(fmt::format("tags[{}]", i), node.tags[i].size(), kMaxNameBytes));
+    }
+  }
+  for (const auto& [name, value] : node.attributes) {
+    if (name.size() > kMaxNameBytes) {
+      return std::unexpected(too_long(fmt::format("the name {} of attributes", base::quoted(name.substr(0, 40))),
+                                      name.size(), kMaxNameBytes));
+    }
+  }
+  return {};
+}
+
 Result<void> validate_attribute(std::size_t index, const std::string& key, const AttributeValue& value) {
   if (!base::is_valid_utf8(key)) {
     return std::unexpected(invalid(fmt::format("key {} of attributes is not valid UTF-8", index)));
@@ -48,18 +104,12 @@ Result<void> validate_attribute(std::size_t index, const std::string& key, const
   return {};
 }
 
-Result<void> validate_floats(const MemoryNode& node) {
+Result<void> validate_embedding(const MemoryNode& node) {
   for (std::size_t i = 0; i < node.embedding.size(); ++i) {
     if (!std::isfinite(node.embedding[i])) {
       return std::unexpected(
           invalid(fmt::format("embedding[{}] is {}; only finite numbers can be stored", i, node.embedding[i])));
     }
-  }
-  if (!std::isfinite(node.salience)) {
-    return std::unexpected(invalid(fmt::format("salience is {}; it must be a finite number", node.salience)));
-  }
-  if (!(node.confidence >= 0.0F && node.confidence <= 1.0F)) {
-    return std::unexpected(invalid(fmt::format("confidence is {}; it must lie between 0 and 1", node.confidence)));
   }
   return {};
 }
@@ -132,7 +182,8 @@ Result<void> validate(const MemoryNode& node) {
         over_limit(fmt::format("the memory is {} bytes when encoded, all fields together; the limit is {} (24 MiB)",
                                size_bytes, kMaxEncodedBytes)));
   }
-  if (auto floats = validate_floats(node); !floats) return floats;
+  if (auto ranges = check_ranges(node); !ranges) return ranges;
+  if (auto floats = validate_embedding(node); !floats) return floats;
   if (!base::is_valid_utf8(node.content)) {
     return std::unexpected(invalid("content is not valid UTF-8; use a bytes attribute for other data"));
   }

@@ -174,6 +174,13 @@ class NodeReader {
     return true;
   }
 
+  /// The names of the fields that have no value.
+  void list_missing(std::vector<std::string>& names) const {
+    for (std::size_t i = 0; i < std::size(kNames); ++i) {
+      if ((seen_ & bit(static_cast<Name>(i))) == 0) names.emplace_back(kNames[i]);
+    }
+  }
+
   // nlohmann's SAX interface
   bool null() {
     if (place_ == Place::skip) return true;
@@ -518,7 +525,8 @@ bool NodeReader::key(std::string& name) {
     case Place::attributes:
       attribute_ = std::move(name);
       place_ = Place::attribute;
-      if (node_.attributes.size() >= kMaxAttributes && !node_.attributes.contains(attribute_)) {
+      if (node_.attributes.contains(attribute_)) return fail("the attribute appears twice");
+      if (node_.attributes.size() >= kMaxAttributes) {
         return fail(fmt::format("more than {} attributes", kMaxAttributes), ErrorCode::capacity_exceeded);
       }
       return true;
@@ -665,13 +673,15 @@ std::string to_json(const MemoryNode& node) {
   return out;
 }
 
-Result<MemoryNode> from_json(std::string_view text, std::vector<std::string>* unknown_fields) {
+Result<MemoryNode> from_json(std::string_view text, std::vector<std::string>* unknown_fields,
+                             std::vector<std::string>* missing_fields) {
   try {
     MemoryNode node;
     NodeReader reader(node, unknown_fields);
     if (!json::sax_parse(text.begin(), text.end(), &reader) || !reader.finish()) {
       return std::unexpected(reader.error().value());
     }
+    if (missing_fields != nullptr) reader.list_missing(*missing_fields);
     return node;
   } catch (const std::bad_alloc&) {
     return std::unexpected(Error{ErrorCode::out_of_memory, 0, "out of memory while reading a memory from JSON"});

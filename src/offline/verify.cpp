@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -34,7 +36,8 @@ class Verifier {
  public:
   Verifier(vfs::Vfs& vfs, RawStore& store) : vfs_(vfs), store_(store) {}
 
-  VerifyReport run();
+  /// An error when the system refuses to let the process look.
+  Result<VerifyReport> run();
 
  private:
   struct Live {
@@ -82,6 +85,8 @@ class Verifier {
   std::unordered_map<MemoryId, Live> live_;
   std::vector<std::uint64_t> stretch_lsns_;  ///< the highest LSN in the directory of each stretch
   bool this_boot_ = false;  ///< the id index was built in this boot, so the shared state is of this boot, too
+  std::array<std::uint8_t, 16> boot_id_ = vfs_.boot_id();  ///< asked before the index takes a descriptor
+  std::optional<Error> refused_;
   base::AlignedBuffer buffer_;
 };
 
@@ -362,6 +367,12 @@ void Verifier::check_index() {
   };
   const auto file = store_.directory().open(name, vfs::OpenMode::read_only, false);
   if (!file) {
+    // What the process may not do is no damage.
+    const int os_error = file.error().os_error;
+    if (os_error == EMFILE || os_error == ENFILE || os_error == ENOMEM || os_error == EACCES || os_error == EPERM) {
+      refused_ = file.error();
+      return;
+    }
     index_problem(0, file.error().code == ErrorCode::not_found ? "the id index is missing" : file.error().message);
     return;
   }
@@ -375,7 +386,7 @@ void Verifier::check_index() {
   }
   const auto pages_id = store_.pages_file().id();
   if (header->store_id != store_.superblock().store_id || header->incarnation != store_.superblock().incarnation ||
-      header->boot_id != vfs_.boot_id() || !pages_id || header->pages_device != pages_id->device ||
+      header->boot_id != boot_id_ || !pages_id || header->pages_device != pages_id->device ||
       header->pages_inode != pages_id->inode) {
     report_.notes.push_back(
         fmt::format("{} is from another boot or directory; the next open rebuilds the index", name));
@@ -428,13 +439,13 @@ void Verifier::check_index() {
   }
 }
 
-VerifyReport Verifier::run() {
+Result<VerifyReport> Verifier::run() {
   report_.problems = store_.damage();
   if (store_.has_superblock() && store_.superblock().state != format::StoreState::created) {
     problem(store_.pages_file(), 0, 0,
             store_.superblock().state == format::StoreState::copying
                 ? "an unfinished backup; remove the directory and make the backup again"
-                : "the creation of the store was not finished; open the store with an engine that may write");
+                : "the creation of the store was not finished; run mentedb recover, which finishes it");
     return std::move(report_);
   }
   if (store_.has_log()) check_log();
@@ -443,6 +454,7 @@ VerifyReport Verifier::run() {
     check_index();
     check_state();
   }
+  if (refused_) return std::unexpected(*refused_);
   check_names();
   if (store_.has_superblock() && !redone_ && report_.log_batches_checked > 0) {
     report_.notes.push_back(
@@ -458,7 +470,7 @@ Result<VerifyReport> verify_directory(vfs::Vfs& vfs, const std::filesystem::path
                                       std::chrono::milliseconds lock_timeout) {
   const auto store = RawStore::open_damaged(vfs, path);
   if (!store) return std::unexpected(store.error());
-  VerifyReport report = Verifier(vfs, **store).run();
+  MENTEDB_TRY_ASSIGN(VerifyReport report, Verifier(vfs, **store).run());
   if (report.problems.empty() || !(*store)->has_log()) return report;
   // A writer may have changed structures between two of our reads. Under the lock no writer does.
   store::StoreLock lock(vfs, (*store)->log_file());

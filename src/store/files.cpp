@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <span>
 
 #include "base/bytes.hpp"
@@ -45,9 +46,12 @@ Outcome<void> StoreFiles::check_unchanged(FilesReplaced when) const {
   const auto same = [&](std::string_view name, const vfs::FileId& id) -> Outcome<void> {
     const auto now = directory_->id_of(name);
     if (now && *now == id) return {};
-    if (!now && now.error().code != ErrorCode::not_found && now.error().code != ErrorCode::invalid_argument) {
-      return std::unexpected(now.error());
-    }
+    // A file or a loop of links in the place of a directory of the path: the file is no longer there. Any other error
+    // says nothing about the file.
+    const auto is_gone = [](const Error& error) {
+      return error.code == ErrorCode::not_found || error.os_error == ENOTDIR || error.os_error == ELOOP;
+    };
+    if (!now && !is_gone(now.error())) return std::unexpected(now.error());
     return std::unexpected(
         Failure(Error{ErrorCode::incompatible, 0,
                       fmt::format("{}/{} was {} while it was open; nothing was acknowledged. Open the store again",
@@ -59,6 +63,9 @@ Outcome<void> StoreFiles::check_unchanged(FilesReplaced when) const {
 }
 
 Result<void> StoreFiles::open_log() {
+  // Asked first, while the process still has a descriptor for it. A limit on descriptors then fails an open below, and
+  // is reported as what it is.
+  const bool knows_boot = vfs_.boot_id() != std::array<std::uint8_t, 16>{};
   auto directory = vfs_.open_directory(path_, may_create_);
   if (!directory) {
     if (directory.error().code != ErrorCode::not_found) return std::unexpected(directory.error());
@@ -73,7 +80,7 @@ Result<void> StoreFiles::open_log() {
           "{} cannot be shared safely: {}; use a local directory, or set single_process if no other process uses it",
           directory_->path(), *reason);
     }
-    if (vfs_.boot_id() == std::array<std::uint8_t, 16>{}) {
+    if (!knows_boot) {
       return base::fail(ErrorCode::unsupported_filesystem,
                         "cannot read /proc/sys/kernel/random/boot_id, which tells old index files from new ones; mount "
                         "/proc, or set single_process");
@@ -105,7 +112,22 @@ Result<std::unique_ptr<vfs::File>> StoreFiles::open_log_file() {
     return base::failf(ErrorCode::not_found, "there is no store in {} (no {}); check the path", directory_->path(),
                        kLogName);
   }
+  MENTEDB_TRY(refuse_another_programs_store());
   return directory_->open(kLogName, vfs::OpenMode::create, true);
+}
+
+// The original Rust engine, from version 0.45 on, takes a pages.db beside its own files for its own old file, and
+// renames it to pages.db.v1. So no store is created where such files lie.
+Result<void> StoreFiles::refuse_another_programs_store() const {
+  MENTEDB_TRY_ASSIGN(const std::vector<std::string> names, directory_->list());
+  for (const std::string& name : names) {
+    if (name != "records.db" && name != "records.wal" && name != "LOCK" && !name.ends_with(".v1")) continue;
+    return base::failf(ErrorCode::incompatible,
+                       "{} holds {}, a file of another program's store, such as the original MenteDB's; choose another "
+                       "directory",
+                       directory_->path(), name);
+  }
+  return {};
 }
 
 Result<bool> StoreFiles::pages_are_in_use() {
@@ -154,6 +176,7 @@ Result<void> StoreFiles::open_pages() {
   if (fresh) {
     if (!may_create_)
       return base::failf(ErrorCode::not_found, "there is no store in {}; check the path", directory_->path());
+    MENTEDB_TRY(refuse_another_programs_store());
     MENTEDB_TRY(create());
   }
   return finish_open();

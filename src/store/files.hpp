@@ -72,6 +72,7 @@ class StoreFiles {
 
  private:
   Result<std::unique_ptr<vfs::File>> open_log_file();
+  Result<void> refuse_another_programs_store() const;
   Result<bool> pages_are_in_use();
   Result<bool> needs_creation();
   Result<void> create();

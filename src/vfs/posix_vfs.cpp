@@ -1,7 +1,10 @@
 #include "vfs/posix_vfs.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cerrno>
+#include <climits>
 #include <new>
 #include <thread>
 #include <utility>
@@ -227,6 +230,11 @@ Result<std::filesystem::path> absolute_path(const std::filesystem::path& path) {
   std::filesystem::path result = std::filesystem::absolute(path, error).lexically_normal();
   if (error) return errno_error(error.value(), "resolve", path.string());
   if (!result.has_filename()) result = result.parent_path();  // "memory/" and "memory" are the same directory
+  // The paths of the files must fit too, because R11 looks at paths.
+  constexpr std::size_t kLongestName = std::string_view("/ids-18446744073709551615.idx").size();
+  if (result.native().size() + kLongestName >= PATH_MAX) {
+    return errno_error(ENAMETOOLONG, "use the directory", result.string());
+  }
   return result;
 }
 
@@ -246,8 +254,12 @@ Result<void> make_directory(const std::filesystem::path& path, bool& made) {
     return errno_error(errno, "create", path.string());
   }
   // The umask may have taken bits away. Another program may have put a link there meanwhile, and it is not followed.
-  if (fchmodat(AT_FDCWD, path.c_str(), 0700, AT_SYMLINK_NOFOLLOW) != 0)
+  // The library needs /proc to change the mode of a path without following links, so the descriptor comes first.
+  const Descriptor made_directory = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if ((made_directory ? fchmod(made_directory.get(), 0700)
+                      : fchmodat(AT_FDCWD, path.c_str(), 0700, AT_SYMLINK_NOFOLLOW)) != 0) {
     return errno_error(errno, "create", path.string());
+  }
   return sync_directory(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
 }
 
@@ -300,6 +312,11 @@ Result<void> PosixVfs::remove_directory(const std::filesystem::path& path) {
 void PosixVfs::random_bytes(std::span<std::byte> out) { base::fill_random(out); }
 
 std::array<std::uint8_t, 16> PosixVfs::boot_id() const {
+  // Kept after the first success. Else a process without a free descriptor would take its own index for that of another
+  // boot. Two words and no mutex: two threads that meet here store the same, and a child of a fork cannot hang.
+  static std::array<std::atomic<std::uint64_t>, 2> known{};
+  const std::array<std::uint64_t, 2> kept{known[0].load(), known[1].load()};
+  if (kept[0] != 0 && kept[1] != 0) return std::bit_cast<std::array<std::uint8_t, 16>>(kept);
   // Read with a system call: a stream hides a failed allocation, and then the boot id would look unknown.
   const Descriptor file = open_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY);
   std::array<char, 36> text{};
@@ -309,7 +326,11 @@ std::array<std::uint8_t, 16> PosixVfs::boot_id() const {
   } while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(text.size())) return {};
   const Result<UuidBytes> id = parse_uuid({text.data(), text.size()});
-  return id ? *id : UuidBytes{};
+  if (!id) return {};
+  const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(*id);
+  known[0].store(words[0]);
+  known[1].store(words[1]);
+  return *id;
 }
 
 }  // namespace

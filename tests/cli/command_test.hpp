@@ -86,12 +86,12 @@ class CommandTest : public testing::Test {
   TempDirectory directory_;
 };
 
-/// A JSON line with the id whose last digits are `number`.
+/// A JSON line with the id whose last digits are `number`, created that many microseconds after 2023-11-14T22:13:20Z.
 inline std::string memory_line(int number, const std::string& content = "text") {
   const std::string digits = std::to_string(number);
   return R"({"id":"00000000-0000-4000-8000-)" + std::string(12 - digits.size(), '0') + digits +
-         R"(","agent_id":"10000000-0000-4000-8000-000000000000","memory_type":"Episodic","content":")" + content +
-         "\"}\n";
+         R"(","agent_id":"10000000-0000-4000-8000-000000000000","memory_type":"Episodic","created_at":)" +
+         std::to_string(1'700'000'000'000'000 + number) + R"(,"content":")" + content + "\"}\n";
 }
 
 inline std::string memory_lines(int count, const std::string& content = "text") {

@@ -41,7 +41,7 @@ TEST_F(CommandFaults, AKernelThatStaysShortOfMemory) {
 // The directory was there already when something about it failed; the next attempt was refused.
 TEST_F(CommandFaults, AHalfMadeDestinationIsRemoved) {
   stored("text");
-  EXPECT_EQ(run_with("chmod:error=EIO", {"backup", path("copy")}).status, 1);
+  EXPECT_EQ(run_with("fchmod:error=EIO", {"backup", path("copy")}).status, 1);
   EXPECT_FALSE(std::filesystem::exists(path("copy")));
   EXPECT_EQ(run_with("fsync:error=EIO", {"backup", path("copy")}).status, 1);
   EXPECT_FALSE(std::filesystem::exists(path("copy")));

@@ -7,9 +7,9 @@
 namespace mentedb::test {
 namespace {
 
-const std::vector<std::string> kCommands = {"store",   "get",     "list",   "update",     "delete",  "import",
-                                            "export",  "stats",   "verify", "checkpoint", "recover", "backup",
-                                            "restore", "salvage", "watch",  "page",       "log",     "version"};
+const std::vector<std::string> kCommands = {"store", "get",    "list",       "update",  "delete", "import",  "export",
+                                            "stats", "verify", "checkpoint", "recover", "backup", "restore", "salvage",
+                                            "watch", "page",   "log",        "help",    "version"};
 
 class Help : public CommandTest {
  protected:
@@ -28,10 +28,12 @@ class Help : public CommandTest {
 TEST_F(Help, EveryCommandTellsItsUsage) {
   const std::string overview = ok({"--help"});
   EXPECT_EQ(overview, ok({"-h"}));
+  EXPECT_EQ(overview, ok({"help"}));
   for (const std::string& command : kCommands) {
     EXPECT_NE(overview.find("\n  " + command + " "), std::string::npos) << command;
     const std::string help = ok({command, "--help"});
     EXPECT_NE(help.find("Usage: mentedb " + command), std::string::npos) << help;
+    EXPECT_EQ(help, ok({"help", command}));
     EXPECT_NE(help.find("--json"), std::string::npos);
     EXPECT_NE(help.find("--dir"), std::string::npos);
     EXPECT_EQ(help.find("\n\n\n"), std::string::npos);
@@ -96,6 +98,8 @@ TEST_F(Help, VersionIsTheSameEverywhere) {
 
 TEST_F(Help, MistakesInTheCommandLineAreExplained) {
   expect_refused({"improt"}, 2, "there is no command 'improt'; did you mean 'import'?");
+  expect_refused({"help", "lsit"}, 2, "there is no command 'lsit'; did you mean 'list'?");
+  expect_refused({"list", "--limit", "2", "--limit", "3"}, 2, "--limit is given more than once");
   expect_refused({"xyzzy"}, 2, "there is no command 'xyzzy'\n");
   expect_refused({"list", "--tga", "x"}, 2, "'list' has no option '--tga'; did you mean '--tag'?");
   expect_refused({"list", "--tga", "x"}, 2, "Try 'mentedb list --help'.");
@@ -108,7 +112,7 @@ TEST_F(Help, MistakesInTheCommandLineAreExplained) {
   expect_refused({"list", "--limit", "-1"}, 2, "--limit: '-1' is no whole number");
   expect_refused({"import", "f", "--on-error", "ignore"}, 2, "--on-error: ignore not in {stop,continue}");
   expect_refused({"import", "f", "--batch", "0"}, 2, "--batch");
-  expect_refused({"list", "--dir", ""}, 2, "--dir: the name is empty");
+  expect_refused({"list", "--dir", ""}, 2, "--dir: the value is empty");
   expect_refused({"--frob"}, 2, "no option '--frob'");
   expect_refused({"update", "00000000-0000-4000-8000-000000000001"}, 2, "nothing to change");
   expect_refused({"store"}, 2, "give the text of the memory");

@@ -106,6 +106,130 @@ TEST_F(Import, ABadLineIsNamedAndStopsOrNot) {
   EXPECT_EQ(json::parse(line)["error"]["code"], "invalid_argument");
 }
 
+// "run it again with --on-conflict skip to go on" stopped at the same line again. Now the user does what is printed.
+TEST_F(Import, TheRemedyThatIsPrintedWorks) {
+  const std::string file = write_file(
+      "bad.jsonl", memory_line(1) + "\n" + memory_line(2) + "bad\n" + memory_line(3) + "{}\n" + memory_line(4));
+  const auto advice = [](const CommandResult& result) {
+    EXPECT_EQ(result.status, 1);
+    return result.err.substr(result.err.rfind("stopped after"));
+  };
+  EXPECT_EQ(
+      advice(run({"import", file})),
+      "stopped after line 3: 2 memories were committed and stay; correct line 4 and run it again with --from-line "
+      "4, or run it with --from-line 4 --on-error continue to pass over bad lines\n");
+  EXPECT_EQ(count(), "2\n");
+  const CommandResult rest = run({"import", file, "--from-line", "4", "--on-error", "continue"});
+  EXPECT_NE(rest.out.find("2 new, 0 replaced, 0 skipped, 2 failed"), std::string::npos) << rest.out;
+  EXPECT_EQ(count(), "4\n");
+  // A conflict has its own remedy.
+  const std::string conflict = memory_line(8) + memory_line(1, "again");
+  EXPECT_NE(advice(run({"import", "-", "--on-conflict", "fail"}, conflict)).find("--from-line 2 --on-conflict replace"),
+            std::string::npos);
+  EXPECT_EQ(import_json({"--from-line", "2", "--on-conflict", "replace"}, conflict)["replaced"], 1);
+  EXPECT_EQ(got("00000000-0000-4000-8000-000000000001")["content"], "again");
+  const CommandResult behind = run({"import", file, "--from-line", "9"});
+  EXPECT_NE(behind.err.find("has no line 9, it ends after line 7"), std::string::npos) << behind.err;
+  EXPECT_EQ(import_json({"--from-line", "2"}, memory_lines(2))["last_line"], 2);
+}
+
+// A line without a time became one of 1970, and so did one whose time was in seconds.
+TEST_F(Import, AMissingTimeIsThatOfTheImportAndADoubtfulOneIsTold) {
+  std::string line = memory_line(1);
+  line.erase(line.find("\"created_at\""), std::string("\"created_at\":1700000000000001,").size());
+  CommandResult result = run({"import", "-"}, line + line);
+  EXPECT_EQ(result.status, 0);
+  EXPECT_NE(result.err.find("standard input:1: there is no created_at; the time of this command is taken"),
+            std::string::npos)
+      << result.err;
+  EXPECT_EQ(count_lines(result.err), 1U);
+  EXPECT_EQ(ok({"list", "--count", "--since", "5m"}), "1\n");
+  const json node = got("00000000-0000-4000-8000-000000000001");
+  EXPECT_EQ(node["created_at"], node["accessed_at"]);
+  std::string seconds = memory_line(2);
+  seconds.replace(seconds.find("1700000000000002"), 16, "1700000000");
+  result = run({"import", "-"}, seconds);
+  EXPECT_EQ(result.status, 0);
+  EXPECT_NE(result.err.find("created_at 1700000000 lies in the first months of 1970"), std::string::npos) << result.err;
+  seconds.replace(seconds.find("1700000000"), 10, "253402300800000000");
+  EXPECT_NE(run({"import", "-"}, seconds).err.find("beyond the year 9999"), std::string::npos);
+  EXPECT_NE(run({"store", "--node", line}).err.find("there is no created_at"), std::string::npos);
+}
+
+// Each was "no valid JSON at byte 1", and left an empty store behind.
+TEST_F(Import, FilesOfAnotherKindAreNamed) {
+  using namespace std::string_literals;
+  const std::vector<std::pair<std::string, std::string>> kinds = {
+      {"\x1F\x8B\x08\0\0\0\0\0"s, "is compressed with gzip; run: gzip -dc"},
+      {"PK\x03\x04\0\0\0\0"s, "is a zip archive; run: unzip -p"},
+      {"\x28\xB5\x2F\xFD\0\0"s, "compressed with zstd"},
+      {"\xFD"
+       "7zXZ\0"s,
+       "compressed with xz"},
+      {"BZh91AY"s, "compressed with bzip2"},
+      {"\xFF\xFE{\0\"\0"s, "is UTF-16, not UTF-8; run: iconv -f UTF-16 -t UTF-8"},
+      {"\xFE\xFF\0{\0\""s, "is UTF-16"},
+      {"\xFF\xFE\0\0{\0\0\0"s, "is UTF-32"},
+      {"\0\0\xFE\xFF\0\0\0{"s, "is UTF-32"},
+      {"{\0\"\0i\0"s, "is UTF-16"},
+      {"\0{\0\"\0i"s, "is UTF-16"},
+      {"[" + memory_line(1) + "]", "is a JSON array, not one object a line; run: jq -c '.[]'"},
+      {"{\n  \"id\": 1\n}\n", "a JSON object on several lines"},
+      {"\xEF\xBB\xBF[]", "is a JSON array"}};
+  for (const auto& [bytes, words] : kinds) {
+    const std::string file = write_file("other", bytes);
+    expect_refused({"import", file}, 1, words);
+    EXPECT_FALSE(std::filesystem::exists(store())) << words;
+    const CommandResult piped = run({"import", "-", "--on-error", "continue"}, bytes);
+    EXPECT_EQ(piped.status, 1) << words;
+    EXPECT_NE(piped.err.find(words.substr(0, words.find(';'))), std::string::npos) << piped.err;
+    std::filesystem::remove_all(store());
+  }
+  ok({"import", "-"}, "\xEF\xBB\xBF" + memory_line(1));
+}
+
+// From 0.45 on the original keeps its memories elsewhere: what lies in pages.db and *.v1 are old copies.
+TEST_F(Import, AStoreThatTheOriginalHasConvertedIsRefused) {
+  RsStoreBuilder builder;
+  builder.add_page(rs_memory("aaaaaaaa-0000-4000-8000-000000000001", "old"));
+  for (const char* name : {"records.db", "records.wal", "pages.db.v1"}) {
+    std::filesystem::remove_all(path("old"));
+    builder.write(path("old"));
+    write_file(std::string("old/") + name, "");
+    expect_refused({"import", "--from", "mentedb-rs", "old"}, 1, "was taken over by version 0.45 or later");
+    std::filesystem::remove(path("old/pages.db"));
+    expect_refused({"import", "--from", "mentedb-rs", "old"}, 1, name);
+  }
+  EXPECT_FALSE(std::filesystem::exists(store()));
+  std::filesystem::remove_all(path("old"));
+  builder.write(path("old"));
+  write_file("old/LOCK", "");  // versions before had it, too
+  ok({"import", "--from", "mentedb-rs", "old"});
+}
+
+// The original would take our pages.db for its own old file, and rename it.
+TEST_F(Import, NoStoreIsCreatedBesideAnotherProgramsStore) {
+  for (const char* name : {"records.db", "records.wal", "LOCK", "pages.db.v1", "wal.log.v1"}) {
+    std::filesystem::create_directory(store());
+    write_file(std::string("memory/") + name, "theirs");
+    for (const Arguments& arguments : std::vector<Arguments>{{"store", "x"}, {"import", "-"}}) {
+      const CommandResult result = run(arguments, memory_line(1));
+      EXPECT_EQ(result.status, 1) << name;
+      EXPECT_NE(result.err.find(std::string("holds ") + name), std::string::npos) << result.err;
+    }
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(store()), {}), 1) << name;
+    // Half made: a log, which a creation makes first.
+    write_file("memory/wal.log", "");
+    EXPECT_EQ(run({"store", "x"}).status, 1) << name;
+    EXPECT_FALSE(std::filesystem::exists(store() / "pages.db"));
+    std::filesystem::remove_all(store());
+  }
+  // A store of ours beside which such a file comes later stays usable.
+  ok({"store", "x"});
+  write_file("memory/LOCK", "");
+  ok({"store", "y"});
+}
+
 TEST_F(Import, UnknownFieldsAreToldOnce) {
   std::string lines;
   for (int i = 1; i <= 3; ++i) lines += R"({"extra":{"a":[1]},)" + memory_line(i).substr(1);

@@ -44,22 +44,66 @@ TEST(Text, Times) {
   setenv("TZ", "UTC", 1);
   tzset();
   EXPECT_EQ(must(parse_time("2024-05-01")), 1'714'521'600'000'000U);
-  EXPECT_EQ(must(parse_time("2024-05-01 13:30")), 1'714'570'200'000'000U);
+  EXPECT_EQ(must(parse_time("2024-05-01 13:30Z")), 1'714'570'200'000'000U);
   EXPECT_EQ(must(parse_time("2024-05-01T13:30:15Z")), 1'714'570'215'000'000U);
   EXPECT_EQ(must(parse_time("2024-05-01T13:30:15.25Z")), 1'714'570'215'250'000U);
   EXPECT_EQ(must(parse_time("2024-05-01T13:30:15-02:30")), 1'714'579'215'000'000U);
-  EXPECT_EQ(must(parse_time("1714570200000000")), 1'714'570'200'000'000U);
-  EXPECT_EQ(must(parse_time("0")), 0U);
+  EXPECT_EQ(must(parse_time("@1714570200")), 1'714'570'200'000'000U);
+  EXPECT_EQ(must(parse_time("@1714570200.5")), 1'714'570'200'500'000U);
+  EXPECT_EQ(must(parse_time("@0")), 0U);
+  EXPECT_EQ(must(parse_time("9999-12-31T23:59:59.999999Z")), kMaxTimestamp);
   const Timestamp now = must(parse_time("now"));
   EXPECT_NEAR(static_cast<double>(now - must(parse_time("2h"))), 7.2e9, 1e6);
   EXPECT_NEAR(static_cast<double>(now - must(parse_time("1w"))), 6.048e11, 1e6);
-  for (const char* bad :
-       {"", "x", "2024", "2024-13-01x", "2024-02-30", "2024-05-01T25:00", "2024-05-01T13:60", "5y", "2024-05-01Tx",
-        "2024-05-01T13:30:00+25:00", "1969-12-31", "-5", "2024-5-1", "99999999999d"}) {
-    if (std::string_view(bad) == "2024") continue;  // microseconds
+  EXPECT_NEAR(static_cast<double>(must(parse_time("+2h")) - now), 7.2e9, 1e6);
+  for (const char* bad : {"",
+                          "x",
+                          "2024-13-01",
+                          "2024-00-01",
+                          "2024-05-00",
+                          "2024-02-30",
+                          "2024-05-01T25:00Z",
+                          "2024-05-01T13:60Z",
+                          "5y",
+                          "2024-05-01Tx",
+                          "2024-05-01T13:30:00+25:00",
+                          "1969-12-31",
+                          "-5",
+                          "2024-5-1",
+                          "99999999999d",
+                          "4000000000w",
+                          "+4000000000w",
+                          "@",
+                          "@x",
+                          "@5x",
+                          "@5.",
+                          "@-1",
+                          "@99999999999999999999",
+                          "@253402300800",
+                          "+",
+                          "0001-01-01"}) {
     EXPECT_FALSE(parse_time(bad)) << bad;
   }
-  EXPECT_EQ(format_time(1'714'570'215'250'000), "2024-05-01 13:30:15");
+  // `list --since $(date +%s)` was taken for microseconds and showed everything.
+  for (const char* doubtful : {"1714570200", "1714570200000", "0", "2024", "20240501", "1714570200.5"}) {
+    const auto time = parse_time(doubtful);
+    ASSERT_FALSE(time) << doubtful;
+    EXPECT_NE(time.error().message.find("write @"), std::string::npos) << time.error().message;
+  }
+  // A time without a zone meant something else on every machine.
+  for (const char* local : {"2024-05-01T13:30", "2024-05-01 13:30:15"}) {
+    const auto time = parse_time(local);
+    ASSERT_FALSE(time) << local;
+    EXPECT_NE(time.error().message.find("has no zone"), std::string::npos) << time.error().message;
+  }
+  EXPECT_EQ(format_time(1'714'570'215'250'000), "2024-05-01 13:30:15Z");
+  setenv("TZ", "EST5", 1);
+  tzset();
+  EXPECT_EQ(format_time(1'714'570'215'250'000), "2024-05-01 08:30:15-05:00");
+  EXPECT_EQ(must(parse_time("2024-05-01 08:30:15-05:00")), 1'714'570'215'000'000U);  // what is shown can be typed
+  EXPECT_EQ(must(parse_time("2024-05-01")), 1'714'521'600'000'000U) << "a date is that of UTC everywhere";
+  setenv("TZ", "UTC", 1);
+  tzset();
   EXPECT_EQ(format_time(~Timestamp{0}), "18446744073709551615 us");
 }
 

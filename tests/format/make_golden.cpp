@@ -102,7 +102,7 @@ MemoryNode full_node(std::uint8_t number) {
   node.attributes["\xC3\xBC"] = std::string("a key that is not ASCII");
   node.tags = {"", "preference", "\xE6\xBC\xA2\xE5\xAD\x97"};
   node.valid_from = 1;
-  node.valid_until = 0xFFFF'FFFF'FFFF'FFFF;
+  node.valid_until = kMaxTimestamp;
   node.context = std::string("with\0zero", 9);
   return node;
 }

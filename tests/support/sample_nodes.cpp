@@ -148,15 +148,15 @@ MemoryNode random_node(std::mt19937_64& random) {
   node.embedding.resize(one_in(random, 10) ? below(random, 2000) : below(random, 8));
   for (float& f : node.embedding) f = random_float(random);
   node.content = random_text(random, one_in(random, 10) ? 5000 : 60);
-  node.created_at = random();
-  node.accessed_at = random();
+  node.created_at = random() % (kMaxTimestamp + 1);
+  node.accessed_at = random() % (kMaxTimestamp + 1);
   node.access_count = static_cast<std::uint32_t>(random());
-  node.salience = random_float(random);
+  node.salience = static_cast<float>(below(random, 1'000'001));
   node.confidence = static_cast<float>(below(random, 1001)) / 1000.0F;
   for (std::size_t i = below(random, 6); i > 0; --i) node.attributes[random_text(random, 10)] = random_value(random);
   for (std::size_t i = below(random, 6); i > 0; --i) node.tags.push_back(random_text(random, 10));
-  if (one_in(random, 2)) node.valid_from = random();
-  if (one_in(random, 2)) node.valid_until = random();
+  if (one_in(random, 2)) node.valid_from = random() % (kMaxTimestamp / 2);
+  if (one_in(random, 2)) node.valid_until = kMaxTimestamp / 2 + random() % (kMaxTimestamp / 2);
   if (one_in(random, 2)) node.context = random_text(random, 30);
   return node;
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include <mentedb/memory_node.hpp>
@@ -116,6 +117,48 @@ TEST(Validate, NamesTheLimit) {
     for (std::size_t i = 0; i <= kMaxAttributes; ++i) n.attributes[std::to_string(i)] = true;
   });
   refused("the limit is 25165824", [](MemoryNode& n) { n.attributes["big"] = Bytes(kMaxEncodedBytes); });
+}
+
+// A salience of -1e30, an end before its beginning, a context of 17 MiB and the times of a wrong clock were stored
+// without a word. Each field has a range now, and each end of it is tested.
+TEST(Validate, EveryFieldHasARange) {
+  const auto refused = [](ErrorCode code, std::string_view words, auto&& change) {
+    MemoryNode node = full_node();
+    change(node);
+    expect_refused(node, code, words);
+  };
+  const auto accepted = [](auto&& change) {
+    MemoryNode node = full_node();
+    change(node);
+    const auto result = validate(node);
+    EXPECT_TRUE(result) << result.error().message;
+  };
+  const auto bad = ErrorCode::invalid_argument;
+  refused(bad, "salience is -1e+30; it must lie between 0 and 1000000", [](MemoryNode& n) { n.salience = -1e30F; });
+  refused(bad, "salience", [](MemoryNode& n) { n.salience = std::nextafter(kMaxSalience, 2e6F); });
+  refused(bad, "salience", [](MemoryNode& n) { n.salience = -1e-30F; });
+  accepted([](MemoryNode& n) { n.salience = kMaxSalience; });
+  accepted([](MemoryNode& n) { n.salience = 0; });
+  accepted([](MemoryNode& n) { n.access_count = std::numeric_limits<std::uint32_t>::max(); });
+  refused(bad, "created_at is 253402300800000000", [](MemoryNode& n) { n.created_at = kMaxTimestamp + 1; });
+  refused(bad, "accessed_at", [](MemoryNode& n) { n.accessed_at = ~Timestamp{0}; });  // a clock before 1970
+  refused(bad, "valid_from", [](MemoryNode& n) { n.valid_from = kMaxTimestamp + 1; });
+  refused(bad, "valid_until", [](MemoryNode& n) { n.valid_until = kMaxTimestamp + 1; });
+  accepted([](MemoryNode& n) { n.created_at = n.accessed_at = kMaxTimestamp; });
+  accepted([](MemoryNode& n) { n.created_at = n.accessed_at = 0; });
+  refused(bad, "valid_until lies before valid_from", [](MemoryNode& n) { n.valid_until = *n.valid_from - 1; });
+  accepted([](MemoryNode& n) { n.valid_until = n.valid_from; });
+  const auto limit = ErrorCode::capacity_exceeded;
+  refused(limit, "context has 1048577 bytes; the limit is 1048576",
+          [](MemoryNode& n) { n.context = std::string(kMaxContextBytes + 1, 'c'); });
+  refused(limit, "tags[1] has 65537 bytes", [](MemoryNode& n) { n.tags[1].assign(kMaxNameBytes + 1, 't'); });
+  refused(limit, "of attributes has 65537 bytes",
+          [](MemoryNode& n) { n.attributes[std::string(kMaxNameBytes + 1, 'k')] = true; });
+  accepted([](MemoryNode& n) {
+    n.context = std::string(kMaxContextBytes, 'c');
+    n.tags[1].assign(kMaxNameBytes, 't');
+    n.attributes[std::string(kMaxNameBytes, 'k')] = true;
+  });
 }
 
 TEST(Validate, AcceptsEmptyThings) {

