@@ -15,6 +15,7 @@
 #include "base/error.hpp"
 #include "base/mutex.hpp"
 #include "engine/call_gate.hpp"
+#include "engine/wake_pause.hpp"
 #include "engine/write_path.hpp"
 #include "store/failure.hpp"
 #include "store/store.hpp"
@@ -66,6 +67,7 @@ class StorageEngine::Impl {
   Result<void> close();
   /// True on a thread that is inside `transact` of this engine.
   bool in_transaction() const;
+  engine::WakePause& wake_pause() { return wake_pause_; }
 
  private:
   static std::unexpected<Error> closed() { return base::fail(ErrorCode::closed, "the engine is closed"); }
@@ -82,6 +84,7 @@ class StorageEngine::Impl {
   std::uint64_t process_token_;
   engine::CallGate gate_;
   engine::WriteQueue writes_;
+  engine::WakePause wake_pause_;
   base::Mutex stores_mutex_;
   /// The last store is current. A reader may still be inside an older one.
   std::vector<std::unique_ptr<store::Store>> stores_ MENTEDB_GUARDED_BY(stores_mutex_);

@@ -130,7 +130,14 @@ Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds 
       const microseconds now = store.vfs().now();
       if (!deadline) deadline = timeout == std::chrono::milliseconds::max() ? microseconds::max() : now + timeout;
       if (now >= *deadline) return Lsn{committed};
-      store.state().wait_for_commit(committed, std::min(kSlice, *deadline - now), !store.options().read_only);
+      const microseconds slice = std::min(kSlice, *deadline - now);
+      const microseconds pause = impl_->wake_pause().left(now, store.state().commit_waiters_woken());
+      if (pause.count() > 0) {
+        store.vfs().sleep(std::min(pause, slice));
+        return std::nullopt;
+      }
+      store.state().wait_for_commit(committed, slice, !store.options().read_only);
+      if (store.state().committed_lsn() != committed) impl_->wake_pause().woken(store.vfs().now());
       return std::nullopt;
     });
     if (!changed) return std::unexpected(changed.error());

@@ -59,8 +59,8 @@ class Mapping {
   /// Sleeps until `wake(offset)`, at most for `timeout`. Returns at once when the low 32 bits of the word differ from
   /// `expected`.
   virtual void wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const = 0;
-  /// Wakes every process that waits on the word.
-  virtual void wake(std::size_t offset) const = 0;
+  /// Wakes every thread that waits on the word, in any process. Returns how many there were.
+  virtual std::size_t wake(std::size_t offset) const = 0;
   /// Bytes of [0, length) that are in the page cache now.
   [[nodiscard]] virtual std::uint64_t resident_bytes(std::size_t length) const = 0;
 
