@@ -69,7 +69,9 @@ class MENTEDB_EXPORT MemoryVisitor {
 ///   there after the next open, as after a crash. The engine answers `poisoned` from then on.
 /// - `io_error` with "durable, not yet visible": the log took the write, the page file did not. The next lock holder
 ///   completes the write.
-/// A read may give the same errors when it takes the lock, which it does only to have something repaired.
+/// A read may give the same errors when it takes the lock, which it does only to have something repaired. Each call may
+/// answer `incompatible`: twice a second a call looks whether the files were removed or replaced by another store,
+/// which costs two statx(2).
 class MENTEDB_EXPORT StorageEngine {
  public:
   /// Opens the store in `directory`. Creates the store, the directory and its parents when they are missing, with mode
@@ -107,7 +109,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `no_space`: log or page file cannot grow; nothing changed, reads and deletions go on
   /// @threads calls of several threads are committed together, with one sync
   /// @cost one write and one fdatasync of the log, two writes to the page file (run, directory entry), two more when an
-  /// earlier version is freed, others when a file grows; two flock, four stat, seven madvise; copies the memory three
+  /// earlier version is freed, others when a file grows; two flock, four statx, seven madvise; copies the memory three
   /// times
   /// @source docs/architecture.md "The life of a write"
   [[nodiscard]] Result<PageId> store_memory(const MemoryNode& node);
@@ -158,7 +160,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors what `fn` returned, or as `store_memories`
   /// @threads `fn` runs on the calling thread, alone in its batch
   /// @cost one write and one fdatasync of the log, two writes to the page file for each changed memory; two flock and
-  /// two stat when `fn` wrote nothing
+  /// two statx when `fn` wrote nothing
   [[nodiscard]] Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
 
   /// Loads the newest committed version of a memory.
@@ -219,7 +221,7 @@ class MENTEDB_EXPORT StorageEngine {
   [[nodiscard]] Result<void> for_each_memory(Fn&& fn, OnDamage&& on_damage) const;
 
   /// @return the LSN up to which every operation is committed and visible; 0 in a new store, and when the engine is
-  /// closed or belongs to the parent process
+  /// closed, belongs to the parent process, or has lost its files (`incompatible`)
   /// @threads takes no lock
   /// @cost no system call
   [[nodiscard]] Lsn committed_lsn() const;

@@ -26,6 +26,20 @@ Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason)
   return stores_.back().get();
 }
 
+// R11, for a call that may be a read. Files that cannot be looked at count as unchanged: the open ones can be read.
+Result<Store*> StorageEngine::Impl::look_at_files(Store& store, std::chrono::microseconds now) {
+  if (in_transaction()) return &store;  // its commit looks, and the lock is of this store
+  const auto unchanged = store.files().check_unchanged();
+  if (unchanged || unchanged.error().replaced == store::FilesReplaced::no) {
+    watch_.found_unchanged(now);
+    return &store;
+  }
+  watch_.found_others();
+  MENTEDB_TRY_ASSIGN(Store* const reopened, reopen(store, unchanged.error()));
+  watch_.found_unchanged(now);
+  return reopened;
+}
+
 Result<void> StorageEngine::Impl::final_checkpoint() {
   Store& store = *store_.load();
   const auto cached = store.state().cached_tail();

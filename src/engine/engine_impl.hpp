@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "base/error.hpp"
 #include "base/mutex.hpp"
 #include "engine/call_gate.hpp"
+#include "engine/file_watch.hpp"
 #include "engine/wake_pause.hpp"
 #include "engine/write_path.hpp"
 #include "store/failure.hpp"
@@ -28,14 +30,18 @@ class StorageEngine::Impl {
   Impl(vfs::Vfs& vfs, std::unique_ptr<store::Store> store);
 
   /// Runs `body(store)` for one call. Answers `closed` after close() and `forked` in a forked child. A bad_alloc
-  /// becomes `out_of_memory`.
+  /// becomes `out_of_memory`. R11: twice a second the call looks whether the files were replaced.
   template <class Body>
   auto call(Body&& body) -> decltype(body(std::declval<store::Store&>())) {
     try {
       const auto pass = gate_.enter();
       if (!pass) return closed();
       if (vfs_.process_token() != process_token_) return forked();
-      return body(*store_.load(std::memory_order_acquire));
+      store::Store* store = store_.load(std::memory_order_acquire);
+      if (const auto now = vfs_.coarse_now(); watch_.due(now)) [[unlikely]] {
+        MENTEDB_TRY_ASSIGN(store, look_at_files(*store, now));
+      }
+      return body(*store);
     } catch (const std::bad_alloc&) {
       return std::unexpected(base::out_of_memory());
     }
@@ -78,11 +84,13 @@ class StorageEngine::Impl {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
   Result<store::Store*> reopen(store::Store& replaced, const Error& reason) MENTEDB_EXCLUDES(stores_mutex_);
+  Result<store::Store*> look_at_files(store::Store& store, std::chrono::microseconds now);
   Result<void> final_checkpoint();
 
   vfs::Vfs& vfs_;
   std::uint64_t process_token_;
   engine::CallGate gate_;
+  engine::FileWatch watch_;
   engine::WriteQueue writes_;
   engine::WakePause wake_pause_;
   base::Mutex stores_mutex_;

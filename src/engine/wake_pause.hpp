@@ -1,8 +1,8 @@
-// Keeps many waiters in wait_for_change from costing the writers their time. A commit wakes every announced waiter. When
-// each of 64 waiters announced itself again at once, the writers did little but wake them. So a waiter that was woken
-// stays away from the futex for a pause that grows with the number of waiters that its commit woke. After the pause it
-// looks at the committed LSN before it announces itself. A waiter that has announced itself is always woken by the next
-// commit, so no wake-up is lost. A lone waiter never pauses.
+// Keeps many waiters in wait_for_change from costing the writers their time. A commit wakes every announced waiter.
+// When each of 64 waiters announced itself again at once, the writers did little but wake them. So a waiter that was
+// woken stays away from the futex for a pause that grows with the number of waiters that its commit woke. After the
+// pause it looks at the committed LSN before it announces itself. A waiter that has announced itself is always woken by
+// the next commit, so no wake-up is lost. A lone waiter never pauses.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@ class WakePause {
     // To wake one waiter costs a few microseconds, so all of them together take a few hundredths of a processor.
     constexpr std::int64_t kPerWaiterUs = 300;
     constexpr std::uint64_t kLargestHerd = 512;
-    const std::int64_t pause_us = static_cast<std::int64_t>(std::clamp<std::uint64_t>(herd, 1, kLargestHerd) - 1) *
-                                  kPerWaiterUs;
+    const std::int64_t pause_us =
+        static_cast<std::int64_t>(std::clamp<std::uint64_t>(herd, 1, kLargestHerd) - 1) * kPerWaiterUs;
     const std::int64_t since_us = now.count() - woken_at_us_.load(std::memory_order_relaxed);
     return std::chrono::microseconds(std::clamp<std::int64_t>(pause_us - since_us, 0, pause_us));
   }

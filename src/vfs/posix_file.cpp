@@ -19,6 +19,7 @@
 #include "vfs/fork_guard.hpp"
 #include "vfs/posix_error.hpp"
 #include "vfs/posix_mapping.hpp"
+#include "vfs/posix_status.hpp"
 
 namespace mentedb::vfs {
 
@@ -33,17 +34,9 @@ PosixFile::~PosixFile() {
   ::close(descriptor_);
 }
 
-Result<FileId> PosixFile::id() const {
-  struct stat status{};
-  if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
-  return FileId{status.st_dev, status.st_ino};
-}
+Result<FileId> PosixFile::id() const { return id_at(descriptor_, "", AT_EMPTY_PATH, path_); }
 
-Result<std::uint64_t> PosixFile::size_bytes() const {
-  struct stat status{};
-  if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
-  return static_cast<std::uint64_t>(status.st_size);
-}
+Result<std::uint64_t> PosixFile::size_bytes() const { return size_of(descriptor_, path_); }
 
 Result<std::size_t> PosixFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;

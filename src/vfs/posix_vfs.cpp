@@ -1,7 +1,10 @@
 #include "vfs/posix_vfs.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
+#include <ctime>
 #include <new>
 #include <thread>
 #include <utility>
@@ -22,6 +25,7 @@
 #include "vfs/fork_guard.hpp"
 #include "vfs/posix_error.hpp"
 #include "vfs/posix_file.hpp"
+#include "vfs/posix_status.hpp"
 
 namespace mentedb::vfs {
 namespace {
@@ -119,10 +123,12 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
 }
 
 Result<FileId> PosixDirectory::id_of(std::string_view name) const {
-  struct stat status{};
-  const std::string path = path_of(name);
-  if (lstat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
-  return FileId{status.st_dev, status.st_ino};
+  // On the stack: a commit that is durable looks at its files, too, and must not fail for want of memory.
+  std::array<char, PATH_MAX> path;
+  const auto end = fmt::format_to_n(path.data(), path.size() - 1, "{}/{}", path_, name);
+  if (end.size >= path.size()) return errno_error(ENAMETOOLONG, "look at", path_of(name));
+  *end.out = '\0';
+  return id_at(AT_FDCWD, path.data(), AT_SYMLINK_NOFOLLOW, path.data());
 }
 
 Result<void> PosixDirectory::remove(std::string_view name) {
@@ -205,6 +211,11 @@ class PosixVfs final : public Vfs {
   Result<void> remove_directory(const std::filesystem::path& path) override;
   std::chrono::microseconds now() const override {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
+  }
+  std::chrono::microseconds coarse_now() const override {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_nsec / 1'000);
   }
   void sleep(std::chrono::microseconds time) override { std::this_thread::sleep_for(time); }
   void random_bytes(std::span<std::byte> out) override;
