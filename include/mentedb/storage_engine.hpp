@@ -49,8 +49,7 @@ class MENTEDB_EXPORT MemoryVisitor {
 /// @threads Any number of threads may call one engine, and any number of processes may have the directory open.
 /// flock(2) on the log orders the writers. Reads take no lock. No lock is held between calls. After fork(2) the child's
 /// copy answers `forked`, and the child opens an engine of its own. A thread may call `close` while others use the
-/// engine. It may not move or destroy the engine then. A moved-from engine may only be assigned to, closed or
-/// destroyed.
+/// engine. It may not move or destroy the engine then. A moved-from engine answers `closed`.
 ///
 /// @errors of every call: `closed`, `forked`, `out_of_memory`, `io_error`, and what the operating system refuses:
 /// `permission_denied`, `read_only` (media), `no_space`. They are not repeated below. A call that returns an error has
@@ -148,15 +147,16 @@ class MENTEDB_EXPORT StorageEngine {
   [[nodiscard]] Result<void> delete_memory(MemoryId id);
 
   /// Runs `fn` while this process holds the lock, and commits what `fn` wrote as one atomic batch. When `fn` returns an
-  /// error or throws, nothing is written; the call returns the error or throws the exception again (`std::bad_alloc`
-  /// becomes `out_of_memory`).
+  /// error or throws, nothing is written; the call returns the error or throws the exception again.
   ///
   /// All other writers wait while `fn` runs, so `fn` should be short. Inside `fn`, calls that write through this
-  /// engine, `backup` and `close` answer `invalid_argument`. Another engine on the same store would wait for this lock.
-  /// `fn` runs a second time in one case: the files were replaced by the same store (moved, copied back) during the
-  /// commit.
+  /// engine, `backup` and `close` answer `invalid_argument`. A call that needs the lock of this store in another way
+  /// answers `busy` at once: through another engine of the process, `open`, `salvage`.
+  /// `fn` may run twice: when the directory was replaced by one of the same store (moved, copied back) during the
+  /// commit, `fn` runs again on the new files. So what `fn` does besides the transaction has to bear a second run.
   /// @crash everything that `fn` wrote is there, or nothing
   /// @param fn together at most kMaxBatchBytes (64 MiB) of encoded memories
+  /// @errors `invalid_argument`: `fn` is empty
   /// @errors what `fn` returned, or as `store_memories`
   /// @threads `fn` runs on the calling thread, alone in its batch
   /// @cost one write and one fdatasync of the log, two writes to the page file for each changed memory; two flock and
@@ -242,7 +242,8 @@ class MENTEDB_EXPORT StorageEngine {
 
   /// Waits until `committed_lsn() > since`.
   /// @param since the committed LSN or the cursor that the caller knows
-  /// @param timeout the longest wait in milliseconds; `std::chrono::milliseconds::max()` waits for ever
+  /// @param timeout the longest wait in milliseconds; `std::chrono::milliseconds::max()`, and anything above ten years,
+  /// waits for ever; 0 and less do not wait
   /// @return the committed LSN; not above `since` when the time is over
   /// @errors `closed`: another thread closed the engine; the call notices within 100 ms
   /// @threads takes no lock; a commit of any process wakes the call; after a commit whose writer died it takes up to
@@ -351,6 +352,7 @@ class MENTEDB_EXPORT StorageEngine {
   friend class EngineAccess;
   class MENTEDB_NO_EXPORT Impl;
   MENTEDB_NO_EXPORT explicit StorageEngine(std::unique_ptr<Impl> impl) noexcept;
+  MENTEDB_NO_EXPORT Impl& impl() const;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,5 +1,7 @@
 #include "engine/engine_impl.hpp"
 
+#include "vfs/posix_vfs.hpp"
+
 namespace mentedb {
 
 using store::Store;
@@ -7,6 +9,15 @@ using store::Store;
 StorageEngine::Impl::Impl(vfs::Vfs& vfs, std::unique_ptr<Store> store)
     : vfs_(vfs), process_token_(vfs.process_token()), store_(store.get()) {
   stores_.push_back(std::move(store));
+}
+
+StorageEngine::Impl::Impl(vfs::Vfs& vfs) : vfs_(vfs), process_token_(vfs.process_token()), store_(nullptr) {
+  gate_.close(false);
+}
+
+StorageEngine::Impl& StorageEngine::Impl::moved_from() {
+  static Impl* const instance = new Impl(vfs::posix_vfs());  // never destroyed: engines may outlive static destruction
+  return *instance;
 }
 
 // R11: opens the files that the paths lead to now. They are accepted when they are of the same store and hold at least

@@ -28,6 +28,8 @@ namespace mentedb {
 class StorageEngine::Impl {
  public:
   Impl(vfs::Vfs& vfs, std::unique_ptr<store::Store> store);
+  /// The closed engine that a moved-from StorageEngine stands for. The first call makes it.
+  static Impl& moved_from();
 
   /// Runs `body(store)` for one call. Answers `closed` after close() and `forked` in a forked child. A bad_alloc
   /// becomes `out_of_memory`. R11: twice a second the call looks whether the files were replaced.
@@ -76,6 +78,7 @@ class StorageEngine::Impl {
   engine::WakePause& wake_pause() { return wake_pause_; }
 
  private:
+  explicit Impl(vfs::Vfs& vfs);  ///< closed
   static std::unexpected<Error> closed() { return base::fail(ErrorCode::closed, "the engine is closed"); }
   static std::unexpected<Error> forked() {
     return base::fail(ErrorCode::forked, "this engine belongs to the parent process; a forked child opens its own");

@@ -45,12 +45,12 @@ class PutRequest final : public WriteRequest {
 
 }  // namespace
 
-Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return impl_->put(node, Batch::Put::any); }
+Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return impl().put(node, Batch::Put::any); }
 Result<PageId> StorageEngine::store_memory_if_absent(const MemoryNode& node) {
-  return impl_->put(node, Batch::Put::only_new);
+  return impl().put(node, Batch::Put::only_new);
 }
 Result<PageId> StorageEngine::update_memory(const MemoryNode& node) {
-  return impl_->put(node, Batch::Put::only_existing);
+  return impl().put(node, Batch::Put::only_existing);
 }
 
 Result<PageId> StorageEngine::Impl::put(const MemoryNode& node, Batch::Put mode) {
@@ -79,7 +79,7 @@ Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const Memory
    public:
     std::vector<PageId> pages;
   };
-  return impl_->call([&](Store&) -> Result<std::vector<PageId>> {
+  return impl().call([&](Store&) -> Result<std::vector<PageId>> {
     std::vector<EncodedNode> memories;
     memories.reserve(nodes.size());
     for (const MemoryNode& node : nodes) {
@@ -87,7 +87,7 @@ Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const Memory
       memories.push_back(std::move(one));
     }
     PutAllRequest request(memories);
-    if (!memories.empty()) MENTEDB_TRY(impl_->write(request));
+    if (!memories.empty()) MENTEDB_TRY(impl().write(request));
     return std::move(request.pages);
   });
 }
@@ -102,7 +102,7 @@ Result<void> StorageEngine::delete_memory(MemoryId id) {
     MemoryId id_;
   };
   EraseRequest request(id);
-  return impl_->write(request);
+  return impl().write(request);
 }
 
 Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {
@@ -119,7 +119,7 @@ Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {
     std::size_t min_bytes_;
   };
   AllocateRequest request(min_bytes);
-  MENTEDB_TRY(impl_->write(request));
+  MENTEDB_TRY(impl().write(request));
   return request.page;
 }
 
@@ -134,7 +134,7 @@ Result<void> StorageEngine::write_page(PageId page, std::span<const std::byte> d
     std::span<const std::byte> data_;
   };
   WritePageRequest request(page, data);
-  return impl_->write(request);
+  return impl().write(request);
 }
 
 Result<void> StorageEngine::free_page(PageId page) {
@@ -147,7 +147,7 @@ Result<void> StorageEngine::free_page(PageId page) {
     PageId page_;
   };
   FreePageRequest request(page);
-  return impl_->write(request);
+  return impl().write(request);
 }
 
 // ---- one write

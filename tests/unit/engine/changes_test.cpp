@@ -186,6 +186,21 @@ TEST_F(WaitTest, EndsAfterItsTimeout) {
   EXPECT_EQ(must(engine.wait_for_change(Lsn{0}, milliseconds(-5))), Lsn{0});
 }
 
+// Above max()/1000 milliseconds the deadline overflowed: the call returned at once, and a loop around it was busy.
+TEST_F(WaitTest, TimeoutsNearTheLargestWait) {
+  for (const milliseconds timeout :
+       {milliseconds::max() / 1'000 + milliseconds(1), milliseconds::max() - milliseconds(1)}) {
+    const Lsn seen = engine.committed_lsn();
+    std::thread writer([&] {
+      std::this_thread::sleep_for(milliseconds(30));
+      must(engine.store_memory(memory(1)));
+    });
+    EXPECT_GT(must(engine.wait_for_change(seen, timeout)), seen);
+    writer.join();
+  }
+  EXPECT_EQ(must(engine.wait_for_change(Lsn{9}, milliseconds::min())), engine.committed_lsn());
+}
+
 TEST_F(WaitTest, IsWokenByAnotherEnginesCommit) {
   auto other = must(StorageEngine::open(temp / "store"));
   std::thread writer([&] {
