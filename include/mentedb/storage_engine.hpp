@@ -67,7 +67,8 @@ class MENTEDB_EXPORT MemoryVisitor {
 /// - `io_error` with "nothing of this write was acknowledged": the log did not take the write. The change may still be
 ///   there after the next open, as after a crash. The engine answers `poisoned` from then on.
 /// - `io_error` with "durable, not yet visible": the log took the write, the page file did not. The next lock holder
-///   completes the write.
+///   completes the write, so the change WILL appear. A caller who stores a new memory under a new id would have it
+///   twice: look first. The answer is the same when memory runs out on the way, and never `out_of_memory`.
 /// A read may give the same errors when it takes the lock, which it does only to have something repaired. Each call may
 /// answer `incompatible`: twice a second a call looks whether the files were removed or replaced by another store,
 /// which costs two statx(2).

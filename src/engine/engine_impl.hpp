@@ -58,7 +58,7 @@ class StorageEngine::Impl {
       if (in_transaction()) return nested();
       auto outcome = body(store);
       if (outcome || outcome.error().replaced == store::FilesReplaced::no) return Answer(std::move(outcome));
-      MENTEDB_TRY_ASSIGN(store::Store* const reopened, reopen(store, outcome.error()));
+      MENTEDB_TRY_ASSIGN(store::Store* const reopened, reopen_after(store, outcome.error()));
       if constexpr (std::is_same_v<Answer, Result<void>>) {
         // The paths led elsewhere for a moment only. The write is in the files, and a second run would write it twice.
         const bool written = outcome.error().replaced == store::FilesReplaced::after_commit;
@@ -87,6 +87,14 @@ class StorageEngine::Impl {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
   Result<store::Store*> reopen(store::Store& replaced, const Error& reason) MENTEDB_EXCLUDES(stores_mutex_);
+  /// The same for a write. It fails with `reason` also for want of memory, since the old files may hold the write.
+  Result<store::Store*> reopen_after(store::Store& replaced, store::Failure& reason) {
+    try {
+      return reopen(replaced, reason);
+    } catch (const std::bad_alloc&) {
+      return std::unexpected(std::move(reason));
+    }
+  }
   Result<store::Store*> look_at_files(store::Store& store, std::chrono::microseconds now);
   Result<void> final_checkpoint();
 

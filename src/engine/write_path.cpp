@@ -215,6 +215,7 @@ store::Outcome<void> WriteQueue::run(store::Store& store, WriteRequest& request)
   const Deadline deadline(store.options().lock_timeout);
   request.taken_ = request.done_ = request.acknowledged_ = false;
   request.result_ = {};
+  request.hidden_ = store::durable_not_visible();
   // 1. Wait until a leader has finished the request, or until it is in front, or until the time is up.
   switch (wait_for_turn(request, deadline)) {
     case Turn::timed_out:
@@ -268,8 +269,8 @@ void WriteQueue::lead(store::Store& store, const Deadline& deadline) {
   }
 }
 
-store::Outcome<void> WriteQueue::leave(const WriteRequest& request) {
-  if (request.acknowledged_ || !request.result_) return request.result_;
+store::Outcome<void> WriteQueue::leave(WriteRequest& request) {
+  if (request.acknowledged_ || !request.result_) return std::move(request.result_);
   return std::unexpected(base::out_of_memory());  // no memory was left to pass the error on
 }
 
@@ -315,7 +316,19 @@ void WriteQueue::CommitGroup::acknowledge() {
 
 void WriteQueue::CommitGroup::fail(const store::Failure& failure) {
   for (std::size_t i = 0; i < std::min(planned_, members_.size()); ++i) {
-    if (members_[i]->result_) members_[i]->result_ = std::unexpected(failure);
+    WriteRequest& member = *members_[i];
+    if (!member.result_) continue;
+    if (!failure.durable) {
+      member.result_ = std::unexpected(failure);
+      continue;
+    }
+    // The answer to a durable write needs no memory.
+    member.hidden_.os_error = failure.os_error;
+    try {
+      member.hidden_.message = failure.message;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it has a message already
+    }
+    member.result_ = std::unexpected(std::move(member.hidden_));
   }
 }
 
