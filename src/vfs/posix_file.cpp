@@ -24,14 +24,12 @@
 namespace mentedb::vfs {
 
 PosixFile::PosixFile(int descriptor, std::string path, bool direct)
-    : descriptor_(descriptor), path_(std::move(path)), direct_(direct) {}
+    : descriptor_(descriptor), path_(std::move(path)), direct_(direct), owner_(process_token()) {}
 
 PosixFile::~PosixFile() {
-  // In a forked child the atfork handler has closed the lock descriptor already. The number may be that of another file
-  // now, even of the lock of an engine that the child has opened.
-  if (lock_registered_ && lock_owner_ != process_token()) return;
-  if (lock_registered_) unregister_lock_descriptor(descriptor_);
-  ::close(descriptor_);
+  // In a forked child the atfork handler has closed the descriptor already. The number may be that of another file now,
+  // even of the lock of an engine that the child has opened.
+  if (owner_ == process_token()) close_registered(descriptor_);
 }
 
 Result<FileId> PosixFile::id() const { return id_at(descriptor_, "", AT_EMPTY_PATH, path_); }
@@ -99,15 +97,7 @@ Result<void> PosixFile::allocate_by_writing(std::uint64_t offset, std::uint64_t 
 
 void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
-void PosixFile::remember_lock() {
-  if (lock_registered_) return;
-  lock_owner_ = process_token();
-  register_lock_descriptor(descriptor_);
-  lock_registered_ = true;  // last: registering allocates and may throw, and then the next call tries again
-}
-
 Result<bool> PosixFile::try_lock() {
-  remember_lock();
   while (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno == EWOULDBLOCK) return false;
@@ -117,7 +107,6 @@ Result<bool> PosixFile::try_lock() {
 }
 
 Result<void> PosixFile::lock() {
-  remember_lock();
   while (flock(descriptor_, LOCK_EX) != 0) {
     if (errno != EINTR) return errno_error(errno, "lock", path_);
   }

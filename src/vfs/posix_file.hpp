@@ -10,7 +10,7 @@ namespace mentedb::vfs {
 
 class PosixFile final : public File {
  public:
-  /// Takes ownership of the descriptor.
+  /// Takes ownership of the descriptor, which the caller registers (fork_guard.hpp).
   PosixFile(int descriptor, std::string path, bool direct);
   ~PosixFile() override;
 
@@ -31,13 +31,11 @@ class PosixFile final : public File {
 
  private:
   Result<void> allocate_by_writing(std::uint64_t offset, std::uint64_t length);
-  void remember_lock();
 
   int descriptor_;
   std::string path_;
   bool direct_;
-  bool lock_registered_ = false;
-  std::uint64_t lock_owner_ = 0;  ///< process_token of the process that registered the descriptor
+  std::uint64_t owner_;  ///< process_token of the process that opened the file
 };
 
 }  // namespace mentedb::vfs

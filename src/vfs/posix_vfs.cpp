@@ -92,6 +92,7 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   const std::string path = path_of(name);
   // O_NONBLOCK: a fifo in the place of the file must not hang the opener. The flag has no effect on a regular file.
   int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
+  NoFork no_fork;
   Descriptor descriptor;
   if (mode == OpenMode::create) {
     descriptor = open_at(descriptor_.get(), file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
@@ -118,7 +119,7 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   }
   if ((status.st_mode & S_IWOTH) != 0) return writable_by_everybody(path);
   auto file = std::make_unique<PosixFile>(descriptor.get(), path, is_direct);
-  descriptor.release();
+  no_fork.add(descriptor.release());
   return file;
 }
 
