@@ -150,6 +150,10 @@ Outcome<void> Writer::commit(Batch& batch) {
                        .previous_checksum = header.checksum,
                        .counters = batch.counters()};
   MENTEDB_ASSERT(next.offset % base::kBlockBytes == 0 && next.next_lsn > tail_.next_lsn);
+  // Before the append: a batch that this process may log and not apply would be another process's to finish.
+  MENTEDB_TRY(store.files_.log_file().check_size_limit(next.offset));
+  const std::uint64_t pages_bytes = store.pool_.geometry().file_bytes(next.counters.page_count);
+  MENTEDB_TRY(store.files_.pages_file().check_size_limit(pages_bytes));
   Failure hidden = durable_not_visible();
   MENTEDB_TRY(store.poison_.unless([&] { return store.files_.log().ensure_header_durable(store.header_); }));  // R1
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -50,7 +51,26 @@ Result<std::size_t> PosixFile::read_at(std::uint64_t offset, std::span<std::byte
   return done;
 }
 
+// A write behind the process's file size limit (RLIMIT_FSIZE, `ulimit -f`) raises SIGXFSZ, also when the file is that
+// long already. The signal kills a program that embeds the library. So the limit is asked for first. The answer holds
+// for all bytes that the file has then, so a commit costs nothing, and growth asks again.
+Result<void> PosixFile::check_size_limit(std::uint64_t end) const {
+  if (end <= allowed_end_.load(std::memory_order_relaxed)) return {};
+  struct rlimit limit{};
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur) {
+    return base::fail(ErrorCode::no_space,
+                      fmt::format("cannot write {} bytes of {}: this process may write files of at most {} bytes; "
+                                  "raise its file size limit (ulimit -f)",
+                                  end, path_, limit.rlim_cur),
+                      EFBIG);
+  }
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, size_bytes());
+  allowed_end_.store(std::max(end, std::min<std::uint64_t>(size, limit.rlim_cur)), std::memory_order_relaxed);
+  return {};
+}
+
 Result<void> PosixFile::write_at(std::uint64_t offset, std::span<const std::byte> data) {
+  MENTEDB_TRY(check_size_limit(offset + data.size()));
   std::size_t done = 0;
   while (done < data.size()) {
     const ssize_t n = pwrite(descriptor_, data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
@@ -74,6 +94,7 @@ Result<void> PosixFile::sync() {
 }
 
 Result<void> PosixFile::allocate(std::uint64_t offset, std::uint64_t length) {
+  MENTEDB_TRY(check_size_limit(offset + length));
   while (fallocate(descriptor_, 0, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
     if (errno == EINTR) continue;
     if (errno == EOPNOTSUPP) return allocate_by_writing(offset, length);

@@ -92,6 +92,9 @@ class File {
   [[nodiscard]] virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
   /// Writes all of `data`, extending the file when needed. After an error any part may have been written.
   [[nodiscard]] virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
+  /// Whether this process may write the file up to `end` (RLIMIT_FSIZE). No system call for an end that was allowed
+  /// before. @errors `no_space`
+  [[nodiscard]] virtual Result<void> check_size_limit(std::uint64_t /*end*/) const { return {}; }
   /// Makes all written bytes of the file durable, with the metadata that a read needs (fdatasync). After an error the
   /// state of every unsynced byte is unknown, also when a later sync succeeds.
   [[nodiscard]] virtual Result<void> sync() = 0;
