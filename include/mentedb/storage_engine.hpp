@@ -166,7 +166,8 @@ class MENTEDB_EXPORT StorageEngine {
 
   /// Loads the newest committed version of a memory.
   /// @errors `not_found`: there is no memory with this id
-  /// @errors `corruption`: the memory is damaged and the log has no copy; the message names the page
+  /// @errors `corruption`: the memory is damaged and the log has no copy; the message names the page. The log is asked
+  /// once in each of its epochs as long as the bytes are the same
   /// @errors `busy`: the lock was needed for a repair and was not free; or the memory moved during every one of 1,000
   /// attempts
   /// @threads takes no lock, and never waits for a writer, not even for one that is stopped in the middle

@@ -75,6 +75,10 @@ class StorageEngine::Impl {
   Result<void> close();
   /// True on a thread that is inside `transact` of this engine.
   bool in_transaction() const;
+  /// Inside a transaction this thread has the lock already.
+  store::Reader::IfDamaged if_damaged() const {
+    return in_transaction() ? store::Reader::IfDamaged::fail : store::Reader::IfDamaged::redo;
+  }
   engine::WakePause& wake_pause() { return wake_pause_; }
 
  private:

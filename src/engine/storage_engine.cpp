@@ -53,23 +53,8 @@ StorageEngine::~StorageEngine() {
   }
 }
 
-namespace {
-
-// `corruption` means that the log has no copy (mentedb/error.hpp). So redo runs once before a call answers it.
-template <class Read>
-auto repaired(const auto& impl, Store& store, Read&& read) {
-  auto result = read(store.reader());
-  const bool ask = !result && result.error().code == ErrorCode::corruption && store.reader().may_repair();
-  if (!ask || impl.in_transaction()) return result;
-  if (auto done = store.reader().repair(); !done) return decltype(result)(std::unexpected(std::move(done).error()));
-  return read(store.reader());
-}
-
-}  // namespace
-
 Result<MemoryNode> StorageEngine::load_memory(MemoryId id) const {
-  return impl().call(
-      [&](Store& store) { return repaired(impl(), store, [&](const auto& reader) { return reader.load(id); }); });
+  return impl().call([&](Store& store) { return store.reader().load(id, impl().if_damaged()); });
 }
 
 Result<MemoryNode> StorageEngine::load_memory(PageId page) const {
@@ -78,8 +63,7 @@ Result<MemoryNode> StorageEngine::load_memory(PageId page) const {
 
 Result<PageId> StorageEngine::find(MemoryId id) const {
   return impl().call([&](Store& store) -> Result<PageId> {
-    MENTEDB_TRY_ASSIGN(const auto location,
-                       repaired(impl(), store, [&](const auto& reader) { return reader.locate(id); }));
+    MENTEDB_TRY_ASSIGN(const auto location, store.reader().locate(id, impl().if_damaged()));
     if (!location) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
     return PageId{location->page};
   });

@@ -1,8 +1,11 @@
 #include "store/reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
+#include <utility>
 
+#include "base/checksum.hpp"
 #include "base/error.hpp"
 #include "format/node_codec.hpp"
 #include "store/directory_pass.hpp"
@@ -59,13 +62,14 @@ std::unexpected<Error> damaged(std::uint64_t page) {
 // table are unchanged afterwards. "No page holds the id" is believed only when nothing was committed meanwhile, since a
 // memory that moved away and back leaves its bucket as it was.
 template <class LookAtPage>
-Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAtPage&& look) const {
+Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, std::uint64_t& damaged_page,
+                                                      LookAtPage&& look) const {
   const format::IdHash hash = index_.hash(id);
-  std::uint64_t damaged_page = 0;
+  bool asked = false;  // whether the damage is known
   for (int spin = 0; spin < kSpins; ++spin) {
     auto table = index_.current();
     if (!table) {
-      MENTEDB_TRY(repair());
+      MENTEDB_TRY(repair_index());
       continue;
     }
     damaged_page = 0;
@@ -82,17 +86,21 @@ Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAt
     }
     if (again || !index_.is_current(**table) || state_.committed_lsn() != committed) continue;
     if (damaged_page == 0) return std::nullopt;
+    if (!std::exchange(asked, true) && known_.any() && is_known(sight_of(damaged_page))) break;
   }
   if (damaged_page != 0) return damaged(damaged_page);
   return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
 }
 
-Result<MemoryNode> Reader::load(const MemoryId& id) const {
+Result<MemoryNode> Reader::load_once(const MemoryId& id, std::uint64_t& damaged_page) const {
   ReadBuffer buffer;
   std::optional<pages::RunCopy> run;
   std::uint64_t bytes_read = 0;
-  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
-                       if (bytes_read > kMaxBytesRead) return damaged(at);
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, damaged_page, [&](std::uint64_t at) -> Result<Seen> {
+                       if (bytes_read > kMaxBytesRead) {
+                         damaged_page = at;
+                         return damaged(at);
+                       }
                        MENTEDB_TRY_ASSIGN(run, pool_.read_run(at, buffer.get()));
                        bytes_read += buffer.get().size_bytes();
                        if (!run) return Seen::damaged;
@@ -101,18 +109,29 @@ Result<MemoryNode> Reader::load(const MemoryId& id) const {
                        return found && *found == id ? Seen::wanted : Seen::other;
                      }));
   if (!page) return no_memory(id);
-  return format::decode_node(run->payload);
+  auto node = format::decode_node(run->payload);
+  if (!node) damaged_page = *page;
+  return node;
 }
 
-Result<std::optional<Location>> Reader::locate(const MemoryId& id) const {
+Result<std::optional<Location>> Reader::locate_once(const MemoryId& id, std::uint64_t& damaged_page) const {
   std::optional<Entry> entry;
-  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, damaged_page, [&](std::uint64_t at) -> Result<Seen> {
                        MENTEDB_TRY_ASSIGN(entry, pool_.read_entry(at));
                        if (!entry) return Seen::damaged;
                        return format::is_memory(entry->type) && entry->id == id.bytes ? Seen::wanted : Seen::other;
                      }));
   if (!page) return std::nullopt;
   return Location{.page = *page, .entry = *entry};
+}
+
+Result<MemoryNode> Reader::load(const MemoryId& id, IfDamaged if_damaged) const {
+  return repaired<MemoryNode>(if_damaged, [&](std::uint64_t& damaged_page) { return load_once(id, damaged_page); });
+}
+
+Result<std::optional<Location>> Reader::locate(const MemoryId& id, IfDamaged if_damaged) const {
+  return repaired<std::optional<Location>>(if_damaged,
+                                           [&](std::uint64_t& damaged_page) { return locate_once(id, damaged_page); });
 }
 
 // ---- by page
@@ -147,6 +166,7 @@ Result<Page> Reader::read_page(PageId page) const {
   for (int spin = 0; spin < kSpins && bytes_read <= kMaxBytesRead; ++spin) {
     Look look = look_at_page(page.value, bytes_read);
     if (look.settled) return std::move(look.page);
+    if (spin == 0 && known_.any() && is_known(sight_of(page.value))) return std::move(look.page);
   }
   return repair_page(page.value);
 }
@@ -167,17 +187,71 @@ Result<MemoryNode> Reader::load(PageId page) const {
 Result<Page> Reader::repair_page(std::uint64_t page) const {
   if (!door_.may_repair()) return door_.refuse(fmt::format("page {}", page));
   std::uint64_t bytes_read = 0;
-  {
-    MENTEDB_TRY_ASSIGN(Writer writer, door_.lock());
-    if (!look_at_page(page, bytes_read).settled) MENTEDB_TRY(writer.redo_log());
+  MENTEDB_TRY_ASSIGN(Writer writer, door_.lock());
+  Look look = look_at_page(page, bytes_read);
+  if (look.settled) return std::move(look.page);
+  MENTEDB_TRY(writer.redo_log());
+  look = look_at_page(page, bytes_read);
+  if (!look.settled) {
+    if (const auto sight = sight_of(page)) known_.remember(*sight, writer.tail().epoch);
   }
-  return std::move(look_at_page(page, bytes_read).page);
+  return std::move(look.page);
 }
 
-Result<void> Reader::repair() const {
+// The same for an answer `corruption` to a read by id. Under the lock the bytes that redo leaves stay as they are.
+template <class T, class Read>
+Result<T> Reader::repaired(IfDamaged if_damaged, Read&& read) const {
+  std::uint64_t damaged_page = 0;
+  Result<T> result = read(damaged_page);
+  if (result || result.error().code != ErrorCode::corruption) return result;
+  if (if_damaged == IfDamaged::fail || !door_.may_repair()) return result;
+  if (damaged_page != 0 && known_.any() && is_known(sight_of(damaged_page))) return result;
+  MENTEDB_TRY_ASSIGN(const Writer writer, door_.lock_and_redo());
+  damaged_page = 0;
+  result = read(damaged_page);
+  if (!result && damaged_page != 0) {
+    if (const auto sight = sight_of(damaged_page)) known_.remember(*sight, writer.tail().epoch);
+  }
+  return result;
+}
+
+Result<void> Reader::repair_index() const {
   if (!door_.may_repair()) return door_.refuse("the id index");
   MENTEDB_TRY(door_.lock_and_redo());
   return {};
+}
+
+// ---- known damage
+
+Result<Sight> Reader::sight_of(std::uint64_t page) const {
+  MENTEDB_TRY_ASSIGN(Sight sight, sight_of_entries({page}));
+  ReadBuffer buffer;
+  MENTEDB_TRY(pool_.read_run(page, buffer.get()));
+  // What `read_run` has copied: the first page, and the rest when the header is possible.
+  const std::uint32_t page_bytes = pool_.geometry().page_bytes();
+  std::size_t copied = page_bytes;
+  const auto header = format::parse_run_header(buffer.get().first(page_bytes), page, page_bytes);
+  if (header && pool_.contains(page + header->run_pages - 1))
+    copied = std::max(copied, sizeof(format::RunHeader) + header->payload_bytes);
+  sight.page = page;
+  sight.checksum = base::checksum(buffer.get().first(copied), sight.checksum);
+  return sight;
+}
+
+Result<Sight> Reader::sight_of_entries(const std::vector<std::uint64_t>& pages) const {
+  Sight sight;
+  for (const std::uint64_t page : pages) {
+    std::array<std::byte, format::kEntryBytes> entry;
+    MENTEDB_TRY(pool_.read_entries(page, entry));
+    sight.checksum = base::checksum(entry, sight.checksum ^ page);
+  }
+  return sight;
+}
+
+bool Reader::is_known(const Result<Sight>& sight) const {
+  if (!sight) return false;
+  const auto tail = state_.cached_tail();
+  return known_.contains(*sight, tail ? std::optional(tail->epoch) : std::nullopt);
 }
 
 // ---- all of it
@@ -203,7 +277,13 @@ Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
         pool_, state_, since, since != everything,
         [&](std::uint64_t page, const Entry& entry) { visit(page, entry, committed); },
         [&](std::uint64_t page) { damaged_pages.push_back(page); }));
-    if (!damaged_pages.empty() && !writer) continue;
+    if (!damaged_pages.empty() && !writer) {
+      if (known_.any() && is_known(sight_of_entries(damaged_pages))) break;
+      continue;
+    }
+    if (!damaged_pages.empty() && door_.may_repair()) {
+      if (const auto sight = sight_of_entries(damaged_pages)) known_.remember(*sight, writer->tail().epoch);
+    }
     since = committed;
     if (writer || state_.committed_lsn() == committed) break;
   }
