@@ -200,7 +200,8 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `busy`: the lock was needed and was not free
   /// @threads takes no lock, unless a commit comes during each of eight passes over the directory, or an entry is
   /// damaged
-  /// @cost no system call when warm; reads 32 bytes for each page of the store
+  /// @cost no system call when warm; reads one directory entry of 32 bytes for each memory, or for each page of the
+  /// store when a commit comes meanwhile
   [[nodiscard]] Result<std::vector<std::pair<MemoryId, PageId>>> scan_all_memories() const;
 
   /// Shows the visitor every memory that `scan_all_memories` would list, until the visitor ends the walk. The visitor

@@ -30,6 +30,8 @@ class DirectoryCursor {
   bool begins_region() const { return format::Geometry::index_in_region(page_) == 0; }
   /// `next` goes to the region behind this one.
   void skip_region() { page_ = format::Geometry::last_page_of(format::Geometry::region_of(page_)); }
+  /// `next` passes this many pages: those inside the run that starts here.
+  void skip_pages(std::uint64_t count) { page_ += count; }
   /// The entry of this page, or nothing when it does not verify. Other processes may write the entry meanwhile: a copy
   /// that was made some entries ago is as good as one made now.
   Result<std::optional<format::Entry>> entry() { return at(page_); }

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 
 #include "base/checksum.hpp"
 #include "base/error.hpp"
 #include "format/node_codec.hpp"
+#include "pages/directory_cursor.hpp"
 #include "store/directory_pass.hpp"
 #include "store/live_set.hpp"
 
@@ -296,21 +297,44 @@ Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
   return since;
 }
 
+// One pass, for a store that no commit changes meanwhile: then the heads of the runs are all that there is to read, and
+// each tells how many pages to pass. False when an entry is damaged or newer than the pass, when a commit came or is
+// under way, and when the store counts another number of memories. A run that a head covers was live when the pass
+// began. So no memory that was committed then starts inside of it.
+Result<bool> Reader::scan_quiet_store(std::vector<std::pair<MemoryId, PageId>>& found) const {
+  const std::uint64_t committed = state_.committed_lsn();
+  const auto tail = state_.cached_tail();
+  if (!tail || tail->next_lsn != committed + 1) return false;
+  found.reserve(std::min(tail->counters.memory_count, pool_.page_count()));
+  for (pages::DirectoryCursor cursor(pool_, pool_.page_count()); cursor.next();) {
+    MENTEDB_TRY_ASSIGN(const auto entry, cursor.entry());
+    if (!entry || entry->lsn > committed) return false;
+    if (!format::is_head(entry->type)) continue;
+    if (format::is_memory(entry->type)) found.emplace_back(MemoryId{entry->id}, PageId{cursor.page()});
+    cursor.skip_pages(entry->run_pages - 1);
+  }
+  return state_.committed_lsn() == committed && found.size() == tail->counters.memory_count;
+}
+
 Result<std::vector<std::pair<MemoryId, PageId>>> Reader::scan() const {
+  std::vector<std::pair<MemoryId, PageId>> result;
+  MENTEDB_TRY_ASSIGN(const bool was_quiet, scan_quiet_store(result));
+  if (was_quiet) return result;
   LiveSet live;
   MENTEDB_TRY(passes(
       0, [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) { live.take(page, entry, committed); }));
+  const std::vector<MemoryId> pending = live.pending();
+  std::vector<LiveSet::Place> places = live.resolve();
+  std::erase_if(places, [&](const LiveSet::Place& place) { return std::ranges::binary_search(pending, place.id); });
   // A commit under way counts as soon as its id leads to the new place.
-  for (const MemoryId& id : live.pending()) {
+  for (const MemoryId& id : pending) {
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
-    live.places()[id] = {.page = now ? now->page : 0, .lsn = now ? now->entry.lsn : 0};
+    if (now) places.push_back({.id = id, .page = now->page, .lsn = now->entry.lsn});
   }
-  std::vector<std::pair<MemoryId, PageId>> result;
-  result.reserve(live.places().size());
-  for (const auto& [id, place] : live.places()) {
-    if (place.page != 0) result.emplace_back(id, PageId{place.page});
-  }
-  std::ranges::sort(result, {}, [](const auto& item) { return item.second; });
+  std::ranges::sort(places, {}, &LiveSet::Place::page);
+  result.clear();
+  result.reserve(places.size());
+  for (const LiveSet::Place& place : places) result.emplace_back(place.id, PageId{place.page});
   return result;
 }
 
@@ -328,6 +352,18 @@ Change change_of(std::uint64_t page, const Entry& entry) {
           .lsn = Lsn{entry.lsn}};
 }
 
+// Sorts by id and LSN, and keeps the last item of each id. `key`: a tuple of both.
+template <class Item, class Key>
+void keep_newest_of_each(std::vector<Item>& items, Key&& key) {
+  std::ranges::sort(items, [&](const Item& a, const Item& b) { return key(a) < key(b); });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const bool newest = i + 1 == items.size() || std::get<0>(key(items[i + 1])) != std::get<0>(key(items[i]));
+    if (newest) items[kept++] = std::move(items[i]);
+  }
+  items.erase(items.begin() + static_cast<std::ptrdiff_t>(kept), items.end());
+}
+
 }  // namespace
 
 Result<Changes> Reader::changes_since(Lsn since) const {
@@ -336,35 +372,37 @@ Result<Changes> Reader::changes_since(Lsn since) const {
                        "the store is at LSN {}, before the cursor {}: it was restored; read everything again",
                        committed, since.value);
   }
-  std::unordered_map<MemoryId, Change> newest;
-  std::unordered_map<MemoryId, std::uint64_t> overwritten;
+  std::vector<Change> changes;
+  std::vector<std::pair<MemoryId, std::uint64_t>> overwritten;
   const auto visit = [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) {
-    const MemoryId id{entry.id};
     if (entry.lsn > committed) {
-      if (entry.type == EntryType::moved || entry.type == EntryType::deleted) overwritten[id] = entry.lsn;
+      if (entry.type == EntryType::moved || entry.type == EntryType::deleted)
+        overwritten.emplace_back(MemoryId{entry.id}, entry.lsn);
     } else if (format::is_memory(entry.type) || entry.type == EntryType::deleted) {
-      Change& change = newest[id];
-      if (change.lsn.value <= entry.lsn) change = change_of(page, entry);
+      changes.push_back(change_of(page, entry));
     }
   };
   MENTEDB_TRY_ASSIGN(const std::uint64_t cursor, passes(since.value, visit));
   // A change that a commit under way has overwritten may have been acknowledged: the commit's record stands for both.
+  std::erase_if(overwritten,
+                [&](const auto& item) { return item.second <= cursor; });  // ended, and a later pass saw it
+  keep_newest_of_each(overwritten, [](const auto& item) { return std::tie(item.first, item.second); });
+  std::erase_if(changes, [&](const Change& change) {
+    return std::ranges::binary_search(overwritten, change.id, {}, &decltype(overwritten)::value_type::first);
+  });
   for (const auto& [id, lsn] : overwritten) {
-    if (lsn <= cursor) continue;  // the commit has ended, and a later pass saw it
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
-    newest[id] = now ? change_of(now->page, now->entry)
-                     : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};
+    changes.push_back(now ? change_of(now->page, now->entry)
+                          : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}});
   }
+  keep_newest_of_each(changes, [](const Change& change) { return std::tie(change.id, change.lsn); });
   // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
   if (since.value < state_.reuse_horizon()) {
     return base::failf(ErrorCode::resync_required,
                        "deletions after LSN {} are no longer on record; read everything again", since.value);
   }
-  Changes changes{.changes = {}, .cursor = Lsn{cursor}};
-  changes.changes.reserve(newest.size());
-  for (const auto& [id, change] : newest) changes.changes.push_back(change);
-  std::ranges::sort(changes.changes, {}, &Change::lsn);
-  return changes;
+  std::ranges::sort(changes, {}, &Change::lsn);
+  return Changes{.changes = std::move(changes), .cursor = Lsn{cursor}};
 }
 
 }  // namespace mentedb::store

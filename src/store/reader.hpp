@@ -73,6 +73,7 @@ class Reader {
   bool is_known(const Result<Sight>& sight) const;
   Look look_at_page(std::uint64_t page, std::uint64_t& bytes_read) const;
   Result<Page> repair_page(std::uint64_t page) const;
+  Result<bool> scan_quiet_store(std::vector<std::pair<MemoryId, PageId>>& found) const;
   template <class Visit>
   Result<std::uint64_t> passes(std::uint64_t since, Visit&& visit) const;
 

@@ -220,6 +220,26 @@ TEST_F(TransactTest, TheBatchLimitIsNamed) {
   EXPECT_EQ(must(engine.stats()).memory_count, 0U);
 }
 
+// A load searched the transaction's operations from the end: n stores and loads took n squared steps under the lock.
+// The places are kept through rollbacks.
+TEST_F(TransactTest, LoadsOfItsOwnWritesFindTheNewestOne) {
+  must(engine.transact([&](Transaction& tx) -> Result<void> {
+    for (std::uint64_t i = 1; i <= 300; ++i) must(tx.store(memory(i, "first")));
+    for (std::uint64_t i = 1; i <= 300; i += 3) must(tx.update(memory(i, "second")));
+    for (std::uint64_t i = 2; i <= 300; i += 3) must(tx.erase(memory_id(i)));
+    EXPECT_FALSE(tx.update(memory(2, "no")));  // rolled back
+    EXPECT_FALSE(tx.store(memory(1, std::string(20'000'000, 'x'))));
+    for (std::uint64_t i = 1; i <= 300; ++i) {
+      const auto loaded = tx.load(memory_id(i));
+      EXPECT_EQ(loaded.has_value(), i % 3 != 2);
+      if (loaded) {
+        EXPECT_EQ(loaded->content, i % 3 == 1 ? "second" : "first");
+      }
+    }
+    return {};
+  }));
+}
+
 // ---- what a function may throw and be
 
 struct OwnBadAlloc : std::bad_alloc {};
