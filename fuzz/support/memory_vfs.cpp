@@ -34,7 +34,7 @@ class Mapping final : public vfs::Mapping {
     file_.write(offset_ + offset, std::as_bytes(std::span(&value, 1)));
   }
   void wait(std::size_t, std::uint32_t, std::chrono::microseconds) const override {}
-  void wake(std::size_t) const override {}
+  std::size_t wake(std::size_t) const override { return 0; }
   std::uint64_t resident_bytes(std::size_t length) const override { return length; }
 
  private:

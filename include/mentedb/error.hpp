@@ -22,7 +22,7 @@ enum class ErrorCode {
   /// The disk, the quota or the file size limit has no room. The store holds what it held before. Free space, try
   /// again.
   no_space,
-  /// An allocation failed. The call acknowledged nothing. Free memory, try again.
+  /// An allocation failed. The call acknowledged nothing, and no write of it will appear. Free memory, try again.
   out_of_memory,
   /// The operating system reported an error. `os_error` holds its number. The message says what the store holds.
   io_error,

@@ -49,8 +49,7 @@ class MENTEDB_EXPORT MemoryVisitor {
 /// @threads Any number of threads may call one engine, and any number of processes may have the directory open.
 /// flock(2) on the log orders the writers. Reads take no lock. No lock is held between calls. After fork(2) the child's
 /// copy answers `forked`, and the child opens an engine of its own. A thread may call `close` while others use the
-/// engine. It may not move or destroy the engine then. A moved-from engine may only be assigned to, closed or
-/// destroyed.
+/// engine. It may not move or destroy the engine then. A moved-from engine answers `closed`.
 ///
 /// @errors of every call: `closed`, `forked`, `out_of_memory`, `io_error`, and what the operating system refuses:
 /// `permission_denied`, `read_only` (media), `no_space`. They are not repeated below. A call that returns an error has
@@ -68,8 +67,11 @@ class MENTEDB_EXPORT MemoryVisitor {
 /// - `io_error` with "nothing of this write was acknowledged": the log did not take the write. The change may still be
 ///   there after the next open, as after a crash. The engine answers `poisoned` from then on.
 /// - `io_error` with "durable, not yet visible": the log took the write, the page file did not. The next lock holder
-///   completes the write.
-/// A read may give the same errors when it takes the lock, which it does only to have something repaired.
+///   completes the write, so the change WILL appear. A caller who stores a new memory under a new id would have it
+///   twice: look first. The answer is the same when memory runs out on the way, and never `out_of_memory`.
+/// A read may give the same errors when it takes the lock, which it does only to have something repaired. Each call may
+/// answer `incompatible`: twice a second a call looks whether the files were removed or replaced by another store,
+/// which costs two statx(2).
 class MENTEDB_EXPORT StorageEngine {
  public:
   /// Opens the store in `directory`. Creates the store, the directory and its parents when they are missing, with mode
@@ -107,7 +109,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `no_space`: log or page file cannot grow; nothing changed, reads and deletions go on
   /// @threads calls of several threads are committed together, with one sync
   /// @cost one write and one fdatasync of the log, two writes to the page file (run, directory entry), two more when an
-  /// earlier version is freed, others when a file grows; two flock, four stat, seven madvise; copies the memory three
+  /// earlier version is freed, others when a file grows; two flock, four statx, seven madvise; copies the memory three
   /// times
   /// @source docs/architecture.md "The life of a write"
   [[nodiscard]] Result<PageId> store_memory(const MemoryNode& node);
@@ -146,24 +148,26 @@ class MENTEDB_EXPORT StorageEngine {
   [[nodiscard]] Result<void> delete_memory(MemoryId id);
 
   /// Runs `fn` while this process holds the lock, and commits what `fn` wrote as one atomic batch. When `fn` returns an
-  /// error or throws, nothing is written; the call returns the error or throws the exception again (`std::bad_alloc`
-  /// becomes `out_of_memory`).
+  /// error or throws, nothing is written; the call returns the error or throws the exception again.
   ///
   /// All other writers wait while `fn` runs, so `fn` should be short. Inside `fn`, calls that write through this
-  /// engine, `backup` and `close` answer `invalid_argument`. Another engine on the same store would wait for this lock.
-  /// `fn` runs a second time in one case: the files were replaced by the same store (moved, copied back) during the
-  /// commit.
+  /// engine, `backup` and `close` answer `invalid_argument`. A call that needs the lock of this store in another way
+  /// answers `busy` at once: through another engine of the process, `open`, `salvage`.
+  /// `fn` may run twice: when the directory was replaced by one of the same store (moved, copied back) during the
+  /// commit, `fn` runs again on the new files. So what `fn` does besides the transaction has to bear a second run.
   /// @crash everything that `fn` wrote is there, or nothing
   /// @param fn together at most kMaxBatchBytes (64 MiB) of encoded memories
+  /// @errors `invalid_argument`: `fn` is empty
   /// @errors what `fn` returned, or as `store_memories`
   /// @threads `fn` runs on the calling thread, alone in its batch
   /// @cost one write and one fdatasync of the log, two writes to the page file for each changed memory; two flock and
-  /// two stat when `fn` wrote nothing
+  /// two statx when `fn` wrote nothing
   [[nodiscard]] Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
 
   /// Loads the newest committed version of a memory.
   /// @errors `not_found`: there is no memory with this id
-  /// @errors `corruption`: the memory is damaged and the log has no copy; the message names the page
+  /// @errors `corruption`: the memory is damaged and the log has no copy; the message names the page. The log is asked
+  /// once in each of its epochs as long as the bytes are the same
   /// @errors `busy`: the lock was needed for a repair and was not free; or the memory moved during every one of 1,000
   /// attempts
   /// @threads takes no lock, and never waits for a writer, not even for one that is stopped in the middle
@@ -196,7 +200,8 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `busy`: the lock was needed and was not free
   /// @threads takes no lock, unless a commit comes during each of eight passes over the directory, or an entry is
   /// damaged
-  /// @cost no system call when warm; reads 32 bytes for each page of the store
+  /// @cost no system call when warm; reads one directory entry of 32 bytes for each memory, or for each page of the
+  /// store when a commit comes meanwhile
   [[nodiscard]] Result<std::vector<std::pair<MemoryId, PageId>>> scan_all_memories() const;
 
   /// Shows the visitor every memory that `scan_all_memories` would list, until the visitor ends the walk. The visitor
@@ -219,7 +224,7 @@ class MENTEDB_EXPORT StorageEngine {
   [[nodiscard]] Result<void> for_each_memory(Fn&& fn, OnDamage&& on_damage) const;
 
   /// @return the LSN up to which every operation is committed and visible; 0 in a new store, and when the engine is
-  /// closed or belongs to the parent process
+  /// closed, belongs to the parent process, or has lost its files (`incompatible`)
   /// @threads takes no lock
   /// @cost no system call
   [[nodiscard]] Lsn committed_lsn() const;
@@ -240,11 +245,13 @@ class MENTEDB_EXPORT StorageEngine {
 
   /// Waits until `committed_lsn() > since`.
   /// @param since the committed LSN or the cursor that the caller knows
-  /// @param timeout the longest wait in milliseconds; `std::chrono::milliseconds::max()` waits for ever
+  /// @param timeout the longest wait in milliseconds; `std::chrono::milliseconds::max()`, and anything above ten years,
+  /// waits for ever; 0 and less do not wait
   /// @return the committed LSN; not above `since` when the time is over
   /// @errors `closed`: another thread closed the engine; the call notices within 100 ms
   /// @threads takes no lock; a commit of any process wakes the call; after a commit whose writer died it takes up to
-  /// 100 ms
+  /// 100 ms. When a commit woke several waiters, each of them notices the next commit up to 0.3 ms times their number
+  /// later (at most 100 ms), so that many waiters do not slow the writers down. A lone waiter is woken at once
   /// @cost no system call when the LSN is above `since` already; else one futex(2) for each 100 ms
   [[nodiscard]] Result<Lsn> wait_for_change(Lsn since, std::chrono::milliseconds timeout) const;
 
@@ -348,6 +355,7 @@ class MENTEDB_EXPORT StorageEngine {
   friend class EngineAccess;
   class MENTEDB_NO_EXPORT Impl;
   MENTEDB_NO_EXPORT explicit StorageEngine(std::unique_ptr<Impl> impl) noexcept;
+  MENTEDB_NO_EXPORT Impl& impl() const;
   std::unique_ptr<Impl> impl_;
 };
 

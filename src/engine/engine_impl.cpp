@@ -1,5 +1,7 @@
 #include "engine/engine_impl.hpp"
 
+#include "vfs/posix_vfs.hpp"
+
 namespace mentedb {
 
 using store::Store;
@@ -7,6 +9,15 @@ using store::Store;
 StorageEngine::Impl::Impl(vfs::Vfs& vfs, std::unique_ptr<Store> store)
     : vfs_(vfs), process_token_(vfs.process_token()), store_(store.get()) {
   stores_.push_back(std::move(store));
+}
+
+StorageEngine::Impl::Impl(vfs::Vfs& vfs) : vfs_(vfs), process_token_(vfs.process_token()), store_(nullptr) {
+  gate_.close(false);
+}
+
+StorageEngine::Impl& StorageEngine::Impl::moved_from() {
+  static Impl* const instance = new Impl(vfs::posix_vfs());  // never destroyed: engines may outlive static destruction
+  return *instance;
 }
 
 // R11: opens the files that the paths lead to now. They are accepted when they are of the same store and hold at least
@@ -24,6 +35,20 @@ Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason)
   stores_.push_back(std::move(*fresh));
   store_.store(stores_.back().get(), std::memory_order_release);
   return stores_.back().get();
+}
+
+// R11, for a call that may be a read. Files that cannot be looked at count as unchanged: the open ones can be read.
+Result<Store*> StorageEngine::Impl::look_at_files(Store& store, std::chrono::microseconds now) {
+  if (in_transaction()) return &store;  // its commit looks, and the lock is of this store
+  const auto unchanged = store.files().check_unchanged();
+  if (unchanged || unchanged.error().replaced == store::FilesReplaced::no) {
+    watch_.found_unchanged(now);
+    return &store;
+  }
+  watch_.found_others();
+  MENTEDB_TRY_ASSIGN(Store* const reopened, reopen(store, unchanged.error()));
+  watch_.found_unchanged(now);
+  return reopened;
 }
 
 Result<void> StorageEngine::Impl::final_checkpoint() {

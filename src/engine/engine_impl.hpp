@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,6 +16,8 @@
 #include "base/error.hpp"
 #include "base/mutex.hpp"
 #include "engine/call_gate.hpp"
+#include "engine/file_watch.hpp"
+#include "engine/wake_pause.hpp"
 #include "engine/write_path.hpp"
 #include "store/failure.hpp"
 #include "store/store.hpp"
@@ -25,16 +28,22 @@ namespace mentedb {
 class StorageEngine::Impl {
  public:
   Impl(vfs::Vfs& vfs, std::unique_ptr<store::Store> store);
+  /// The closed engine that a moved-from StorageEngine stands for. The first call makes it.
+  static Impl& moved_from();
 
   /// Runs `body(store)` for one call. Answers `closed` after close() and `forked` in a forked child. A bad_alloc
-  /// becomes `out_of_memory`.
+  /// becomes `out_of_memory`. R11: twice a second the call looks whether the files were replaced.
   template <class Body>
   auto call(Body&& body) -> decltype(body(std::declval<store::Store&>())) {
     try {
       const auto pass = gate_.enter();
       if (!pass) return closed();
       if (vfs_.process_token() != process_token_) return forked();
-      return body(*store_.load(std::memory_order_acquire));
+      store::Store* store = store_.load(std::memory_order_acquire);
+      if (const auto now = vfs_.coarse_now(); watch_.due(now)) [[unlikely]] {
+        MENTEDB_TRY_ASSIGN(store, look_at_files(*store, now));
+      }
+      return body(*store);
     } catch (const std::bad_alloc&) {
       return std::unexpected(base::out_of_memory());
     }
@@ -49,7 +58,7 @@ class StorageEngine::Impl {
       if (in_transaction()) return nested();
       auto outcome = body(store);
       if (outcome || outcome.error().replaced == store::FilesReplaced::no) return Answer(std::move(outcome));
-      MENTEDB_TRY_ASSIGN(store::Store* const reopened, reopen(store, outcome.error()));
+      MENTEDB_TRY_ASSIGN(store::Store* const reopened, reopen_after(store, outcome.error()));
       if constexpr (std::is_same_v<Answer, Result<void>>) {
         // The paths led elsewhere for a moment only. The write is in the files, and a second run would write it twice.
         const bool written = outcome.error().replaced == store::FilesReplaced::after_commit;
@@ -66,8 +75,14 @@ class StorageEngine::Impl {
   Result<void> close();
   /// True on a thread that is inside `transact` of this engine.
   bool in_transaction() const;
+  /// Inside a transaction this thread has the lock already.
+  store::Reader::IfDamaged if_damaged() const {
+    return in_transaction() ? store::Reader::IfDamaged::fail : store::Reader::IfDamaged::redo;
+  }
+  engine::WakePause& wake_pause() { return wake_pause_; }
 
  private:
+  explicit Impl(vfs::Vfs& vfs);  ///< closed
   static std::unexpected<Error> closed() { return base::fail(ErrorCode::closed, "the engine is closed"); }
   static std::unexpected<Error> forked() {
     return base::fail(ErrorCode::forked, "this engine belongs to the parent process; a forked child opens its own");
@@ -76,12 +91,23 @@ class StorageEngine::Impl {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
   Result<store::Store*> reopen(store::Store& replaced, const Error& reason) MENTEDB_EXCLUDES(stores_mutex_);
+  /// The same for a write. It fails with `reason` also for want of memory, since the old files may hold the write.
+  Result<store::Store*> reopen_after(store::Store& replaced, store::Failure& reason) {
+    try {
+      return reopen(replaced, reason);
+    } catch (const std::bad_alloc&) {
+      return std::unexpected(std::move(reason));
+    }
+  }
+  Result<store::Store*> look_at_files(store::Store& store, std::chrono::microseconds now);
   Result<void> final_checkpoint();
 
   vfs::Vfs& vfs_;
   std::uint64_t process_token_;
   engine::CallGate gate_;
+  engine::FileWatch watch_;
   engine::WriteQueue writes_;
+  engine::WakePause wake_pause_;
   base::Mutex stores_mutex_;
   /// The last store is current. A reader may still be inside an older one.
   std::vector<std::unique_ptr<store::Store>> stores_ MENTEDB_GUARDED_BY(stores_mutex_);

@@ -18,6 +18,7 @@ using store::Writer;
 
 Result<StorageEngine> EngineAccess::open(vfs::Vfs& vfs, const std::filesystem::path& path, const Options& options) {
   try {
+    StorageEngine::Impl::moved_from();  // made now, since a call of a moved-from engine must not need memory
     MENTEDB_TRY_ASSIGN(auto store, Store::open(vfs, path, options));
     return StorageEngine(std::make_unique<StorageEngine::Impl>(vfs, std::move(store)));
   } catch (const std::bad_alloc&) {
@@ -42,6 +43,8 @@ StorageEngine& StorageEngine::operator=(StorageEngine&& other) noexcept {
   return *this;
 }
 
+StorageEngine::Impl& StorageEngine::impl() const { return impl_ ? *impl_ : Impl::moved_from(); }
+
 StorageEngine::~StorageEngine() {
   if (!impl_) return;
   try {
@@ -50,44 +53,28 @@ StorageEngine::~StorageEngine() {
   }
 }
 
-namespace {
-
-// `corruption` means that the log has no copy (mentedb/error.hpp). So redo runs once before a call answers it.
-template <class Read>
-auto repaired(const auto& impl, Store& store, Read&& read) {
-  auto result = read(store.reader());
-  const bool ask = !result && result.error().code == ErrorCode::corruption && store.reader().may_repair();
-  if (!ask || impl.in_transaction()) return result;
-  if (auto done = store.reader().repair(); !done) return decltype(result)(std::unexpected(std::move(done).error()));
-  return read(store.reader());
-}
-
-}  // namespace
-
 Result<MemoryNode> StorageEngine::load_memory(MemoryId id) const {
-  return impl_->call(
-      [&](Store& store) { return repaired(*impl_, store, [&](const auto& reader) { return reader.load(id); }); });
+  return impl().call([&](Store& store) { return store.reader().load(id, impl().if_damaged()); });
 }
 
 Result<MemoryNode> StorageEngine::load_memory(PageId page) const {
-  return impl_->call([&](Store& store) { return store.reader().load(page); });
+  return impl().call([&](Store& store) { return store.reader().load(page); });
 }
 
 Result<PageId> StorageEngine::find(MemoryId id) const {
-  return impl_->call([&](Store& store) -> Result<PageId> {
-    MENTEDB_TRY_ASSIGN(const auto location,
-                       repaired(*impl_, store, [&](const auto& reader) { return reader.locate(id); }));
+  return impl().call([&](Store& store) -> Result<PageId> {
+    MENTEDB_TRY_ASSIGN(const auto location, store.reader().locate(id, impl().if_damaged()));
     if (!location) return base::fail(ErrorCode::not_found, "there is no memory " + id.to_string());
     return PageId{location->page};
   });
 }
 
 Result<std::vector<std::pair<MemoryId, PageId>>> StorageEngine::scan_all_memories() const {
-  return impl_->call([](Store& store) { return store.reader().scan(); });
+  return impl().call([](Store& store) { return store.reader().scan(); });
 }
 
 Result<void> StorageEngine::for_each_memory(MemoryVisitor& visitor) const {
-  return impl_->call([&](Store& store) -> Result<void> {
+  return impl().call([&](Store& store) -> Result<void> {
     const store::Reader& reader = store.reader();
     MENTEDB_TRY_ASSIGN(const auto all, reader.scan());
     for (const auto& [id, page] : all) {
@@ -109,28 +96,36 @@ Result<void> StorageEngine::for_each_memory(MemoryVisitor& visitor) const {
 }
 
 Lsn StorageEngine::committed_lsn() const {
-  const auto lsn = impl_->call([](Store& store) -> Result<Lsn> { return Lsn{store.state().committed_lsn()}; });
+  const auto lsn = impl().call([](Store& store) -> Result<Lsn> { return Lsn{store.state().committed_lsn()}; });
   return lsn ? *lsn : Lsn{};
 }
 
 Result<Changes> StorageEngine::changes_since(Lsn since) const {
-  return impl_->call([&](Store& store) { return store.reader().changes_since(since); });
+  return impl().call([&](Store& store) { return store.reader().changes_since(since); });
 }
 
 Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds timeout) const {
   using std::chrono::microseconds;
   constexpr microseconds kSlice = std::chrono::milliseconds(100);  // a writer that died wakes no thread
+  timeout = std::max(timeout, std::chrono::milliseconds(0));
   std::optional<microseconds> deadline;
   // Each slice is a call of its own. So close() waits for one slice at most, and a slice looks at the store that is
   // current after R11 has opened other files.
   for (;;) {
-    const auto changed = impl_->call([&](Store& store) -> Result<std::optional<Lsn>> {
+    const auto changed = impl().call([&](Store& store) -> Result<std::optional<Lsn>> {
       const std::uint64_t committed = store.state().committed_lsn();
       if (committed > since.value) return Lsn{committed};
       const microseconds now = store.vfs().now();
-      if (!deadline) deadline = timeout == std::chrono::milliseconds::max() ? microseconds::max() : now + timeout;
+      if (!deadline) deadline = timeout > store::kLongestWait ? microseconds::max() : now + timeout;
       if (now >= *deadline) return Lsn{committed};
-      store.state().wait_for_commit(committed, std::min(kSlice, *deadline - now), !store.options().read_only);
+      const microseconds slice = std::min(kSlice, *deadline - now);
+      const microseconds pause = impl().wake_pause().left(now, store.state().commit_waiters_woken());
+      if (pause.count() > 0) {
+        store.vfs().sleep(std::min(pause, slice));
+        return std::nullopt;
+      }
+      store.state().wait_for_commit(committed, slice, !store.options().read_only);
+      if (store.state().committed_lsn() != committed) impl().wake_pause().woken(store.vfs().now());
       return std::nullopt;
     });
     if (!changed) return std::unexpected(changed.error());
@@ -139,11 +134,11 @@ Result<Lsn> StorageEngine::wait_for_change(Lsn since, std::chrono::milliseconds 
 }
 
 Result<Page> StorageEngine::read_page(PageId page) const {
-  return impl_->call([&](Store& store) { return store.reader().read_page(page); });
+  return impl().call([&](Store& store) { return store.reader().read_page(page); });
 }
 
 Result<std::uint64_t> StorageEngine::recover() {
-  return impl_->change([](Store& store) -> Outcome<std::uint64_t> {
+  return impl().change([](Store& store) -> Outcome<std::uint64_t> {
     const std::uint64_t before = store.reapplied();
     MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
     MENTEDB_TRY(writer.recover());
@@ -153,7 +148,7 @@ Result<std::uint64_t> StorageEngine::recover() {
 }
 
 Result<void> StorageEngine::checkpoint() {
-  return impl_->change([](Store& store) -> Outcome<void> {
+  return impl().change([](Store& store) -> Outcome<void> {
     store.start_write_back();
     MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
     MENTEDB_TRY(writer.checkpoint());
@@ -162,8 +157,8 @@ Result<void> StorageEngine::checkpoint() {
 }
 
 Result<void> StorageEngine::backup(const std::filesystem::path& destination) const {
-  return impl_->call([&](Store& store) -> Result<void> {
-    if (impl_->in_transaction()) {
+  return impl().call([&](Store& store) -> Result<void> {
+    if (impl().in_transaction()) {
       return base::fail(ErrorCode::invalid_argument,
                         "a backup takes the lock that this transaction holds; make it outside");
     }
@@ -184,13 +179,13 @@ Result<void> StorageEngine::restore(const std::filesystem::path& source, const s
 }
 
 Result<VerifyReport> StorageEngine::verify() const {
-  return impl_->call([](Store& store) {
+  return impl().call([](Store& store) {
     return offline::verify_directory(store.vfs(), store.files().path(), store.options().lock_timeout);
   });
 }
 
 Result<Stats> StorageEngine::stats() const {
-  return impl_->call([](Store& store) { return store.stats(); });
+  return impl().call([](Store& store) { return store.stats(); });
 }
 
 Result<void> StorageEngine::close() {

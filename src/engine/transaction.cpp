@@ -1,6 +1,7 @@
 // Transactions: a write whose plan is the caller's function, alone in its commit group.
 #include <mentedb/transaction.hpp>
 
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -21,8 +22,13 @@ class TransactionAccess {
 
 namespace {
 
-// The engine whose transaction runs on this thread.
-thread_local const void* transaction_engine = nullptr;
+// The transactions that run on this thread, from the innermost one: a function may use the transaction of another
+// store.
+struct Running {
+  const void* engine;
+  const Running* outer;
+};
+thread_local const Running* innermost = nullptr;
 
 class TransactRequest final : public engine::WriteRequest {
  public:
@@ -31,16 +37,29 @@ class TransactRequest final : public engine::WriteRequest {
   bool alone() const override { return true; }
   Result<void> plan(Batch& batch) override {
     struct Enter {
-      const void* outer;
-      explicit Enter(const void* engine) : outer(std::exchange(transaction_engine, engine)) {}
-      ~Enter() { transaction_engine = outer; }
+      Running running;
+      explicit Enter(const void* engine) : running{.engine = engine, .outer = innermost} { innermost = &running; }
+      ~Enter() { innermost = running.outer; }
+      Enter(const Enter&) = delete;
+      Enter& operator=(const Enter&) = delete;
     };
     const Enter enter(engine_);
     Transaction transaction = TransactionAccess::make(batch);
-    return fn_(transaction);
+    thrown_ = nullptr;
+    try {
+      return fn_(transaction);
+    } catch (const std::bad_alloc&) {
+      // The engine turns its own into `out_of_memory`. This one is the caller's.
+      thrown_ = std::current_exception();
+      return std::unexpected(base::out_of_memory());
+    }
   }
 
+  /// A bad_alloc that the function threw.
+  const std::exception_ptr& thrown() const { return thrown_; }
+
  private:
+  std::exception_ptr thrown_;
   const void* engine_;
   const std::function<Result<void>(Transaction&)>& fn_;
 };
@@ -64,15 +83,23 @@ auto all_or_nothing(Batch& batch, Body&& body) -> decltype(body()) {
 
 }  // namespace
 
-bool StorageEngine::Impl::in_transaction() const { return transaction_engine == this; }
+bool StorageEngine::Impl::in_transaction() const {
+  for (const Running* running = innermost; running != nullptr; running = running->outer) {
+    if (running->engine == this) return true;
+  }
+  return false;
+}
 
 Result<void> StorageEngine::Impl::transact(const std::function<Result<void>(Transaction&)>& fn) {
+  if (!fn) return base::fail(ErrorCode::invalid_argument, "transact was given an empty function");
   TransactRequest request(this, fn);
-  return write(request);
+  auto written = write(request);
+  if (!written && request.thrown()) std::rethrow_exception(request.thrown());
+  return written;
 }
 
 Result<void> StorageEngine::transact(const std::function<Result<void>(Transaction&)>& fn) {
-  return impl_->transact(fn);
+  return impl().transact(fn);
 }
 
 Result<MemoryNode> Transaction::load(MemoryId id) {

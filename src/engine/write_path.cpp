@@ -45,12 +45,12 @@ class PutRequest final : public WriteRequest {
 
 }  // namespace
 
-Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return impl_->put(node, Batch::Put::any); }
+Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return impl().put(node, Batch::Put::any); }
 Result<PageId> StorageEngine::store_memory_if_absent(const MemoryNode& node) {
-  return impl_->put(node, Batch::Put::only_new);
+  return impl().put(node, Batch::Put::only_new);
 }
 Result<PageId> StorageEngine::update_memory(const MemoryNode& node) {
-  return impl_->put(node, Batch::Put::only_existing);
+  return impl().put(node, Batch::Put::only_existing);
 }
 
 Result<PageId> StorageEngine::Impl::put(const MemoryNode& node, Batch::Put mode) {
@@ -79,7 +79,7 @@ Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const Memory
    public:
     std::vector<PageId> pages;
   };
-  return impl_->call([&](Store&) -> Result<std::vector<PageId>> {
+  return impl().call([&](Store&) -> Result<std::vector<PageId>> {
     std::vector<EncodedNode> memories;
     memories.reserve(nodes.size());
     for (const MemoryNode& node : nodes) {
@@ -87,7 +87,7 @@ Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const Memory
       memories.push_back(std::move(one));
     }
     PutAllRequest request(memories);
-    if (!memories.empty()) MENTEDB_TRY(impl_->write(request));
+    if (!memories.empty()) MENTEDB_TRY(impl().write(request));
     return std::move(request.pages);
   });
 }
@@ -102,7 +102,7 @@ Result<void> StorageEngine::delete_memory(MemoryId id) {
     MemoryId id_;
   };
   EraseRequest request(id);
-  return impl_->write(request);
+  return impl().write(request);
 }
 
 Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {
@@ -119,7 +119,7 @@ Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {
     std::size_t min_bytes_;
   };
   AllocateRequest request(min_bytes);
-  MENTEDB_TRY(impl_->write(request));
+  MENTEDB_TRY(impl().write(request));
   return request.page;
 }
 
@@ -134,7 +134,7 @@ Result<void> StorageEngine::write_page(PageId page, std::span<const std::byte> d
     std::span<const std::byte> data_;
   };
   WritePageRequest request(page, data);
-  return impl_->write(request);
+  return impl().write(request);
 }
 
 Result<void> StorageEngine::free_page(PageId page) {
@@ -147,7 +147,7 @@ Result<void> StorageEngine::free_page(PageId page) {
     PageId page_;
   };
   FreePageRequest request(page);
-  return impl_->write(request);
+  return impl().write(request);
 }
 
 // ---- one write
@@ -215,6 +215,7 @@ store::Outcome<void> WriteQueue::run(store::Store& store, WriteRequest& request)
   const Deadline deadline(store.options().lock_timeout);
   request.taken_ = request.done_ = request.acknowledged_ = false;
   request.result_ = {};
+  request.hidden_ = store::durable_not_visible();
   // 1. Wait until a leader has finished the request, or until it is in front, or until the time is up.
   switch (wait_for_turn(request, deadline)) {
     case Turn::timed_out:
@@ -268,8 +269,8 @@ void WriteQueue::lead(store::Store& store, const Deadline& deadline) {
   }
 }
 
-store::Outcome<void> WriteQueue::leave(const WriteRequest& request) {
-  if (request.acknowledged_ || !request.result_) return request.result_;
+store::Outcome<void> WriteQueue::leave(WriteRequest& request) {
+  if (request.acknowledged_ || !request.result_) return std::move(request.result_);
   return std::unexpected(base::out_of_memory());  // no memory was left to pass the error on
 }
 
@@ -315,7 +316,19 @@ void WriteQueue::CommitGroup::acknowledge() {
 
 void WriteQueue::CommitGroup::fail(const store::Failure& failure) {
   for (std::size_t i = 0; i < std::min(planned_, members_.size()); ++i) {
-    if (members_[i]->result_) members_[i]->result_ = std::unexpected(failure);
+    WriteRequest& member = *members_[i];
+    if (!member.result_) continue;
+    if (!failure.durable) {
+      member.result_ = std::unexpected(failure);
+      continue;
+    }
+    // The answer to a durable write needs no memory.
+    member.hidden_.os_error = failure.os_error;
+    try {
+      member.hidden_.message = failure.message;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it has a message already
+    }
+    member.result_ = std::unexpected(std::move(member.hidden_));
   }
 }
 

@@ -39,6 +39,7 @@ class WriteRequest {
   bool done_ = false;          ///< a leader has finished it
   bool acknowledged_ = false;  ///< only a success sets it, so a failure cannot look like one
   store::Outcome<void> result_;
+  store::Failure hidden_{Error{}};  ///< the answer for a write that is durable and no more; WriteQueue::run makes it
 };
 
 class WriteQueue {
@@ -55,7 +56,7 @@ class WriteQueue {
 
   Turn wait_for_turn(WriteRequest& request, const Deadline& deadline) MENTEDB_EXCLUDES(mutex_);
   void lead(store::Store& store, const Deadline& deadline) MENTEDB_EXCLUDES(mutex_);
-  static store::Outcome<void> leave(const WriteRequest& request);
+  static store::Outcome<void> leave(WriteRequest& request);
 
   base::Mutex mutex_;
   base::Condition changed_;

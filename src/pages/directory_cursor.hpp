@@ -31,6 +31,8 @@ class DirectoryCursor {
   bool begins_stretch() const { return format::Geometry::first_page_of_stretch(stretch()) == page_; }
   /// `next` goes to the stretch behind this one.
   void skip_stretch() { page_ = format::Geometry::last_page_of_stretch(stretch()); }
+  /// `next` passes this many pages: those inside the run that starts here.
+  void skip_pages(std::uint64_t count) { page_ += count; }
   /// The entry of this page, or nothing when it does not verify. Other processes may write the entry meanwhile: a copy
   /// that was made some entries ago is as good as one made now.
   Result<std::optional<format::Entry>> entry() { return at(page_); }

@@ -23,6 +23,7 @@ constexpr std::size_t kSyncPending = 200;
 constexpr std::size_t kReleased = 256;
 constexpr std::size_t kLockWaiting = 264;
 constexpr std::size_t kCommitWaiting = 272;
+constexpr std::size_t kCommitWoken = 280;
 constexpr std::size_t kSelfTest = 320;
 constexpr std::size_t kRecovered = 512;
 
@@ -75,8 +76,10 @@ void SharedState::publish_committed_lsn(std::uint64_t lsn) {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // against a waiter that announces itself and then looks
   if (mapping_->load(kCommitWaiting) == 0) return;
   mapping_->store(kCommitWaiting, 0);
-  mapping_->wake(kCommitted);
+  mapping_->store(kCommitWoken, mapping_->wake(kCommitted));
 }
+
+std::uint64_t SharedState::commit_waiters_woken() const { return mapping_->load(kCommitWoken); }
 
 void SharedState::wait_for_commit(std::uint64_t seen, std::chrono::microseconds timeout, bool may_write) const {
   if (may_write && ready_to_store()) mapping_->store(kCommitWaiting, 1);

@@ -15,6 +15,7 @@
 //   recovered          marks of the mounts through which recovery has found that the pages hold every acknowledged
 //                      operation. Such a mark holds until the page cache is lost: then boot or mount is another one
 //   released           futex of the processes that wait for the lock; "waiting" says that there is one
+//   commit woken       how many waiters of wait_for_commit the last wake-up woke
 //
 // Who may do what: const methods are for every thread of every process. The other methods are for the lock holder, and
 // only the store's Writer has a reference that is not const.
@@ -59,6 +60,9 @@ class SharedState {
   /// Sleeps until committed_lsn() may have moved from `seen`, or until `timeout` is over.
   /// `may_write` false: this engine maps the state read-only and cannot announce itself.
   void wait_for_commit(std::uint64_t seen, std::chrono::microseconds timeout, bool may_write) const;
+  /// How many threads of all processes the last commit that woke any has woken. For pauses only
+  /// (engine/wake_pause.hpp).
+  std::uint64_t commit_waiters_woken() const;
   std::uint64_t released_count() const;
   void announce_lock_waiter() const;
   /// Sleeps until released_count() may have moved from `seen`, or until `timeout` is over.

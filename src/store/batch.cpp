@@ -34,8 +34,8 @@ Result<void> Batch::check_room(std::uint64_t payload_bytes) const {
 
 Result<std::optional<std::uint64_t>> Batch::find(const MemoryId& id) {
   if (const auto found = ids_.find(id); found != ids_.end()) {
-    if (found->second == 0) return std::nullopt;
-    return found->second;
+    if (found->second.page == 0) return std::nullopt;
+    return found->second.page;
   }
   MENTEDB_TRY_ASSIGN(const auto location, reader_.locate(id));
   if (!location) return std::nullopt;
@@ -62,12 +62,9 @@ Result<Batch::Head> Batch::head_of(std::uint64_t page) {
 
 Result<MemoryNode> Batch::load(const MemoryId& id) {
   if (const auto found = ids_.find(id); found != ids_.end()) {
-    for (auto planned = operations_.rbegin(); planned != operations_.rend(); ++planned) {
-      if (found->second == 0 || planned->header.page != found->second || !format::is_memory_put(planned->header.type))
-        continue;
-      return format::decode_node({image_.data() + planned->payload_offset, planned->header.payload_bytes});
-    }
-    return base::failf(ErrorCode::not_found, "there is no memory {}", id.to_string());
+    if (found->second.page == 0) return base::failf(ErrorCode::not_found, "there is no memory {}", id.to_string());
+    const Planned& put = operations_[found->second.operation];
+    return format::decode_node({image_.data() + put.payload_offset, put.header.payload_bytes});
   }
   return reader_.load(id);
 }
@@ -103,21 +100,21 @@ void Batch::set_head(std::uint64_t page, const Head& head) {
   undo_.push_back({.is_id = false,
                    .id = {},
                    .page = page,
-                   .old_page = std::nullopt,
+                   .old_place = std::nullopt,
                    .old_head = found == heads_.end() ? std::nullopt : std::optional(found->second)});
   overlapping_ |= found != heads_.end();
   heads_[page] = head;
 }
 
-void Batch::set_id(const MemoryId& id, std::uint64_t page) {
+void Batch::set_id(const MemoryId& id, const Place& place) {
   const auto found = ids_.find(id);
   undo_.push_back({.is_id = true,
                    .id = id,
-                   .page = page,
-                   .old_page = found == ids_.end() ? std::nullopt : std::optional(found->second),
+                   .page = place.page,
+                   .old_place = found == ids_.end() ? std::nullopt : std::optional(found->second),
                    .old_head = std::nullopt});
   overlapping_ |= found != ids_.end();
-  ids_[id] = page;
+  ids_[id] = place;
 }
 
 void Batch::free_run(std::uint64_t page, const Head& head, OperationType type) {
@@ -166,7 +163,7 @@ Result<PageId> Batch::put(const EncodedNode& node, Put mode) {
       node.bytes);
   set_head(page, head);
   undo_.back().untake = true;
-  set_id(node.id, page);
+  set_id(node.id, {.page = page, .operation = operations_.size() - 1});
   if (old_page) {
     free_run(*old_page, old_head, OperationType::move);
   } else {
@@ -187,7 +184,7 @@ Result<void> Batch::free_page(PageId page) {
   MENTEDB_TRY_ASSIGN(const Head head, head_of(page.value));
   if (!format::is_head(head.type)) return base::failf(ErrorCode::not_found, "no run starts at page {}", page.value);
   if (format::is_memory(head.type)) {
-    set_id(head.id, 0);
+    set_id(head.id, {});
     --counters_.memory_count;
   }
   free_run(page.value, head, OperationType::remove);
@@ -243,7 +240,7 @@ Result<void> Batch::write_raw(PageId page, std::span<const std::byte> data) {
 std::vector<MemoryId> Batch::changed_ids() const {
   std::vector<MemoryId> ids;
   ids.reserve(ids_.size());
-  for (const auto& [id, page] : ids_) ids.push_back(id);
+  for (const auto& [id, place] : ids_) ids.push_back(id);
   return ids;
 }
 
@@ -260,8 +257,8 @@ void Batch::rollback(const Mark& mark) {
   while (undo_.size() > mark.undo) {
     const Undo& step = undo_.back();
     if (step.is_id) {
-      if (step.old_page) {
-        ids_[step.id] = *step.old_page;
+      if (step.old_place) {
+        ids_[step.id] = *step.old_place;
       } else {
         ids_.erase(step.id);
       }

@@ -85,12 +85,17 @@ class Batch {
     format::OperationHeader header;
     std::size_t payload_offset;  ///< in image_
   };
+  /// Where this batch put a memory.
+  struct Place {
+    std::uint64_t page = 0;     ///< 0: erased
+    std::size_t operation = 0;  ///< the put, in operations_
+  };
   struct Undo {
     bool is_id;
     MemoryId id;
     std::uint64_t page;
-    std::optional<std::uint64_t> old_page;  ///< is_id: the overlay's value; nothing: no overlay
-    std::optional<Head> old_head;           ///< else
+    std::optional<Place> old_place;  ///< is_id: the overlay's value; nothing: no overlay
+    std::optional<Head> old_head;    ///< else
     bool untake = false;
   };
 
@@ -99,7 +104,7 @@ class Batch {
   Result<std::uint64_t> allocate(std::uint64_t pages);
   void add(const format::OperationHeader& header, std::span<const std::byte> payload);
   void set_head(std::uint64_t page, const Head& head);
-  void set_id(const MemoryId& id, std::uint64_t page);
+  void set_id(const MemoryId& id, const Place& place);
   void free_run(std::uint64_t page, const Head& head, format::OperationType type);
 
   std::uint32_t page_bytes() const { return pool_.geometry().page_bytes(); }
@@ -113,7 +118,7 @@ class Batch {
   std::uint64_t payload_bytes_ = 0;
   std::uint64_t new_ids_ = 0;
   std::vector<Planned> operations_;
-  std::unordered_map<MemoryId, std::uint64_t> ids_;  ///< page, or 0 when erased
+  std::unordered_map<MemoryId, Place> ids_;
   std::unordered_map<std::uint64_t, Head> heads_;
   std::vector<Undo> undo_;
   pages::TakenRuns taken_;

@@ -1,8 +1,9 @@
-// The live memories of a store, brought up to date by one pass over the directory after the other.
+// The live memories of a store, from passes over the directory that writers changed meanwhile. Vectors that are sorted
+// in the end, and no maps with a node for each memory: malloc keeps the nodes of a large scan for good.
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
+#include <limits>
 #include <vector>
 
 #include <mentedb/ids.hpp>
@@ -14,21 +15,28 @@ namespace mentedb::store {
 class LiveSet {
  public:
   struct Place {
+    MemoryId id;
     std::uint64_t page = 0;  ///< 0: deleted
     std::uint64_t lsn = 0;
   };
 
-  /// Takes in an entry as a pass sees it; the newest LSN of an id wins. A commit under way wrote the entries above
-  /// `committed`, and not every process may see them yet: their ids are kept apart.
+  /// Takes in an entry as a pass sees it. A commit under way wrote the entries above `committed`, and not every process
+  /// may see them yet: their ids are kept apart.
   void take(std::uint64_t page, const format::Entry& entry, std::uint64_t committed);
-  const std::unordered_map<MemoryId, Place>& places() const { return places_; }
-  std::unordered_map<MemoryId, Place>& places() { return places_; }
-  /// Ids that a commit under way is changing.
-  const std::vector<MemoryId>& pending() const { return pending_; }
+  /// The live memories, one place each. The newest LSN of an id wins. A memory is gone when its page has a newer entry,
+  /// since the record of that may be overwritten. Empties the set.
+  std::vector<Place> resolve();
+  /// Ids that a commit under way is changing, sorted.
+  std::vector<MemoryId> pending() const;
 
  private:
-  std::unordered_map<MemoryId, Place> places_;
-  std::unordered_map<std::uint64_t, MemoryId> owners_;  ///< the memory that was last seen on a page
+  struct Seen {
+    std::uint64_t page;
+    std::uint64_t lsn;
+  };
+  std::vector<Place> places_;
+  std::vector<Seen> newer_;  ///< the entries that were written after the first pass had begun
+  std::uint64_t first_committed_ = std::numeric_limits<std::uint64_t>::max();
   std::vector<MemoryId> pending_;
 };
 

@@ -15,6 +15,10 @@ constexpr microseconds kSlice = milliseconds(20);  // a killed holder wakes no p
 constexpr microseconds kNoStateSlice = milliseconds(1);
 constexpr microseconds kGiveWay = milliseconds(1);
 
+// The locks that this thread holds: a list, from the one that it took last. Usually there is one or none. A call from
+// inside a transaction finds here that its thread would wait for itself, also when it goes through another engine.
+thread_local StoreLock* innermost_held = nullptr;
+
 }  // namespace
 
 bool StoreLock::lock_mutex(milliseconds timeout) {
@@ -57,13 +61,26 @@ Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
                      file_.path(), holder.empty() ? "another process" : holder);
 }
 
+Result<bool> StoreLock::held_by_this_thread() const {
+  if (innermost_held == nullptr) return false;
+  MENTEDB_TRY_ASSIGN(const vfs::FileId id, file_.id());
+  for (const StoreLock* held = innermost_held; held != nullptr; held = held->outer_) {
+    if (held == this) return true;
+    if (&held->vfs_ != &vfs_) continue;
+    MENTEDB_TRY_ASSIGN(const vfs::FileId other, held->file_.id());
+    if (other == id) return true;
+  }
+  return false;
+}
+
 Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
-  if (owner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+  MENTEDB_TRY_ASSIGN(const bool held, held_by_this_thread());
+  if (held) {
     return base::failf(ErrorCode::busy,
                        "this thread holds the lock of {} already; make this call outside the transaction",
                        file_.path());
   }
-  if (timeout > kLongestWait) timeout = milliseconds::max();
+  timeout = timeout > kLongestWait ? milliseconds::max() : std::max(timeout, milliseconds(0));
   const bool forever = timeout == milliseconds::max();
   const microseconds deadline = forever ? microseconds::max() : vfs_.now() + timeout;
   if (!lock_mutex(timeout)) {
@@ -76,12 +93,14 @@ Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
   std::unique_lock<base::TimedMutex> guard(mutex_, std::adopt_lock);
   MENTEDB_TRY(lock_file(deadline, forever));
   guard.release();
-  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  outer_ = std::exchange(innermost_held, this);
   return Hold(*this);
 }
 
 void StoreLock::unlock() {
-  owner_.store({}, std::memory_order_relaxed);
+  StoreLock** held = &innermost_held;
+  while (*held != nullptr && *held != this) held = &(*held)->outer_;
+  if (*held != nullptr) *held = outer_;
   file_.unlock();
   try {
     others_waited_ = state_ != nullptr && state_->publish_release();

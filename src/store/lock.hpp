@@ -6,9 +6,7 @@
 // again, so no process starves behind a busy writer.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include <mentedb/error.hpp>
@@ -47,7 +45,8 @@ class StoreLock {
     StoreLock* lock_ = nullptr;
   };
 
-  /// @errors `busy`: names the lock holder when /proc/locks shows it; returned at once when this thread is the holder
+  /// @errors `busy`: names the lock holder when /proc/locks shows it. Returned at once when this thread holds the lock
+  /// of the same file already, through this engine or another one of the process
   Result<Hold> acquire(std::chrono::milliseconds timeout) MENTEDB_NO_THREAD_SAFETY_ANALYSIS;
   /// From now on waiting uses the futex in this shared state instead of short sleeps.
   void use_state(const shared::SharedState* state) { state_ = state; }
@@ -57,12 +56,13 @@ class StoreLock {
   Result<void> lock_file(std::chrono::microseconds deadline, bool forever) MENTEDB_REQUIRES(mutex_);
   void wait(std::uint64_t seen, std::chrono::microseconds time);
   void unlock() MENTEDB_NO_THREAD_SAFETY_ANALYSIS;
+  Result<bool> held_by_this_thread() const;
 
   vfs::Vfs& vfs_;
   vfs::File& file_;
   const shared::SharedState* state_ = nullptr;
   base::TimedMutex mutex_;
-  std::atomic<std::thread::id> owner_{};  ///< the thread that holds the lock
+  StoreLock* outer_ = nullptr;  ///< the lock that the holding thread took before this one
   bool others_waited_ MENTEDB_GUARDED_BY(mutex_) = false;
 };
 

@@ -1,5 +1,6 @@
 #include "store/poison.hpp"
 
+#include <new>
 #include <utility>
 
 #include "base/error.hpp"
@@ -24,7 +25,10 @@ std::unexpected<Error> Poison::poison(Error error) {
     state_.set_sync_pending(true);
   }
   if (error.code == ErrorCode::no_space) error.code = ErrorCode::io_error;  // no_space: "nothing changed"
-  error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
+  try {
+    error.message += "; nothing of this write was acknowledged. Close this engine and open the store again";
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the shorter message will do
+  }
   return std::unexpected(std::move(error));
 }
 

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <string>
+#include <utility>
 
 #include <mentedb/error.hpp>
 
@@ -25,6 +27,18 @@ class Poison {
 
   /// Poisons every engine that has the store open. Returns the error as the caller of the write gets it.
   std::unexpected<Error> poison(Error error);
+  /// Runs a write or sync of the log, and poisons when it fails. That needs no memory behind the failure.
+  template <class LogWrite>
+  Result<void> unless(LogWrite&& write_log) {
+    Error error{ErrorCode::io_error, 0, std::string("a write of the log failed, and memory ran out")};
+    try {
+      auto written = write_log();
+      if (written) return {};
+      error = std::move(written).error();
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): `error` has a message already
+    }
+    return poison(std::move(error));
+  }
 
  private:
   shared::SharedState& state_;

@@ -1,10 +1,14 @@
 #include "store/reader.hpp"
 
 #include <algorithm>
-#include <unordered_map>
+#include <array>
+#include <tuple>
+#include <utility>
 
+#include "base/checksum.hpp"
 #include "base/error.hpp"
 #include "format/node_codec.hpp"
+#include "pages/directory_cursor.hpp"
 #include "store/directory_pass.hpp"
 #include "store/live_set.hpp"
 
@@ -59,14 +63,15 @@ std::unexpected<Error> damaged(std::uint64_t page) {
 // table are unchanged afterwards. "No page holds the id" is believed only when nothing was committed meanwhile, since a
 // memory that moved away and back leaves its bucket as it was.
 template <class LookAtPage>
-Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAtPage&& look) const {
+Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, std::uint64_t& damaged_page,
+                                                      LookAtPage&& look) const {
   const format::IdHash hash = index_.hash(id);
-  std::uint64_t damaged_page = 0;
+  bool asked = false;  // whether the damage is known
   for (int spin = 0; spin < kSpins; ++spin) {
     const auto table = index_.current();
     if (!table) {
       if (table.error().code != ErrorCode::not_found) return std::unexpected(table.error());
-      MENTEDB_TRY(repair());
+      MENTEDB_TRY(repair_index());
       continue;
     }
     damaged_page = 0;
@@ -83,17 +88,21 @@ Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, LookAt
     }
     if (again || !index_.is_current(**table) || state_.committed_lsn() != committed) continue;
     if (damaged_page == 0) return std::nullopt;
+    if (!std::exchange(asked, true) && known_.any() && is_known(sight_of(damaged_page))) break;
   }
   if (damaged_page != 0) return damaged(damaged_page);
   return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
 }
 
-Result<MemoryNode> Reader::load(const MemoryId& id) const {
+Result<MemoryNode> Reader::load_once(const MemoryId& id, std::uint64_t& damaged_page) const {
   ReadBuffer buffer;
   std::optional<pages::RunCopy> run;
   std::uint64_t bytes_read = 0;
-  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
-                       if (bytes_read > kMaxBytesRead) return damaged(at);
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, damaged_page, [&](std::uint64_t at) -> Result<Seen> {
+                       if (bytes_read > kMaxBytesRead) {
+                         damaged_page = at;
+                         return damaged(at);
+                       }
                        MENTEDB_TRY_ASSIGN(run, pool_.read_run(at, buffer.get()));
                        bytes_read += buffer.get().size_bytes();
                        if (!run) return Seen::damaged;
@@ -102,18 +111,29 @@ Result<MemoryNode> Reader::load(const MemoryId& id) const {
                        return found && *found == id ? Seen::wanted : Seen::other;
                      }));
   if (!page) return no_memory(id);
-  return format::decode_node(run->payload);
+  auto node = format::decode_node(run->payload);
+  if (!node) damaged_page = *page;
+  return node;
 }
 
-Result<std::optional<Location>> Reader::locate(const MemoryId& id) const {
+Result<std::optional<Location>> Reader::locate_once(const MemoryId& id, std::uint64_t& damaged_page) const {
   std::optional<Entry> entry;
-  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, [&](std::uint64_t at) -> Result<Seen> {
+  MENTEDB_TRY_ASSIGN(const auto page, probe_id(id, damaged_page, [&](std::uint64_t at) -> Result<Seen> {
                        MENTEDB_TRY_ASSIGN(entry, pool_.read_entry(at));
                        if (!entry) return Seen::damaged;
                        return format::is_memory(entry->type) && entry->id == id.bytes ? Seen::wanted : Seen::other;
                      }));
   if (!page) return std::nullopt;
   return Location{.page = *page, .entry = *entry};
+}
+
+Result<MemoryNode> Reader::load(const MemoryId& id, IfDamaged if_damaged) const {
+  return repaired<MemoryNode>(if_damaged, [&](std::uint64_t& damaged_page) { return load_once(id, damaged_page); });
+}
+
+Result<std::optional<Location>> Reader::locate(const MemoryId& id, IfDamaged if_damaged) const {
+  return repaired<std::optional<Location>>(if_damaged,
+                                           [&](std::uint64_t& damaged_page) { return locate_once(id, damaged_page); });
 }
 
 // ---- by page
@@ -148,6 +168,7 @@ Result<Page> Reader::read_page(PageId page) const {
   for (int spin = 0; spin < kSpins && bytes_read <= kMaxBytesRead; ++spin) {
     Look look = look_at_page(page.value, bytes_read);
     if (look.settled) return std::move(look.page);
+    if (spin == 0 && known_.any() && is_known(sight_of(page.value))) return std::move(look.page);
   }
   return repair_page(page.value);
 }
@@ -168,17 +189,71 @@ Result<MemoryNode> Reader::load(PageId page) const {
 Result<Page> Reader::repair_page(std::uint64_t page) const {
   if (!door_.may_repair()) return door_.refuse(fmt::format("page {}", page));
   std::uint64_t bytes_read = 0;
-  {
-    MENTEDB_TRY_ASSIGN(Writer writer, door_.lock());
-    if (!look_at_page(page, bytes_read).settled) MENTEDB_TRY(writer.redo_log());
+  MENTEDB_TRY_ASSIGN(Writer writer, door_.lock());
+  Look look = look_at_page(page, bytes_read);
+  if (look.settled) return std::move(look.page);
+  MENTEDB_TRY(writer.redo_log());
+  look = look_at_page(page, bytes_read);
+  if (!look.settled) {
+    if (const auto sight = sight_of(page)) known_.remember(*sight, writer.tail().epoch);
   }
-  return std::move(look_at_page(page, bytes_read).page);
+  return std::move(look.page);
 }
 
-Result<void> Reader::repair() const {
+// The same for an answer `corruption` to a read by id. Under the lock the bytes that redo leaves stay as they are.
+template <class T, class Read>
+Result<T> Reader::repaired(IfDamaged if_damaged, Read&& read) const {
+  std::uint64_t damaged_page = 0;
+  Result<T> result = read(damaged_page);
+  if (result || result.error().code != ErrorCode::corruption) return result;
+  if (if_damaged == IfDamaged::fail || !door_.may_repair()) return result;
+  if (damaged_page != 0 && known_.any() && is_known(sight_of(damaged_page))) return result;
+  MENTEDB_TRY_ASSIGN(const Writer writer, door_.lock_and_redo());
+  damaged_page = 0;
+  result = read(damaged_page);
+  if (!result && damaged_page != 0) {
+    if (const auto sight = sight_of(damaged_page)) known_.remember(*sight, writer.tail().epoch);
+  }
+  return result;
+}
+
+Result<void> Reader::repair_index() const {
   if (!door_.may_repair()) return door_.refuse("the id index");
   MENTEDB_TRY(door_.lock_and_redo());
   return {};
+}
+
+// ---- known damage
+
+Result<Sight> Reader::sight_of(std::uint64_t page) const {
+  MENTEDB_TRY_ASSIGN(Sight sight, sight_of_entries({page}));
+  ReadBuffer buffer;
+  MENTEDB_TRY(pool_.read_run(page, buffer.get()));
+  // What `read_run` has copied: the first page, and the rest when the header is possible.
+  const std::uint32_t page_bytes = pool_.geometry().page_bytes();
+  std::size_t copied = page_bytes;
+  const auto header = format::parse_run_header(buffer.get().first(page_bytes), page, page_bytes);
+  if (header && pool_.contains(page + header->run_pages - 1))
+    copied = std::max(copied, sizeof(format::RunHeader) + header->payload_bytes);
+  sight.page = page;
+  sight.checksum = base::checksum(buffer.get().first(copied), sight.checksum);
+  return sight;
+}
+
+Result<Sight> Reader::sight_of_entries(const std::vector<std::uint64_t>& pages) const {
+  Sight sight;
+  for (const std::uint64_t page : pages) {
+    std::array<std::byte, format::kEntryBytes> entry;
+    MENTEDB_TRY(pool_.read_entries(page, entry));
+    sight.checksum = base::checksum(entry, sight.checksum ^ page);
+  }
+  return sight;
+}
+
+bool Reader::is_known(const Result<Sight>& sight) const {
+  if (!sight) return false;
+  const auto tail = state_.cached_tail();
+  return known_.contains(*sight, tail ? std::optional(tail->epoch) : std::nullopt);
 }
 
 // ---- all of it
@@ -204,7 +279,13 @@ Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
         pool_, since, since != everything,
         [&](std::uint64_t page, const Entry& entry) { visit(page, entry, committed); },
         [&](std::uint64_t page) { damaged_pages.push_back(page); }));
-    if (!damaged_pages.empty() && !writer) continue;
+    if (!damaged_pages.empty() && !writer) {
+      if (known_.any() && is_known(sight_of_entries(damaged_pages))) break;
+      continue;
+    }
+    if (!damaged_pages.empty() && door_.may_repair()) {
+      if (const auto sight = sight_of_entries(damaged_pages)) known_.remember(*sight, writer->tail().epoch);
+    }
     since = committed;
     if (writer || state_.committed_lsn() == committed) break;
   }
@@ -217,21 +298,44 @@ Result<std::uint64_t> Reader::passes(std::uint64_t since, Visit&& visit) const {
   return since;
 }
 
+// One pass, for a store that no commit changes meanwhile: then the heads of the runs are all that there is to read, and
+// each tells how many pages to pass. False when an entry is damaged or newer than the pass, when a commit came or is
+// under way, and when the store counts another number of memories. A run that a head covers was live when the pass
+// began. So no memory that was committed then starts inside of it.
+Result<bool> Reader::scan_quiet_store(std::vector<std::pair<MemoryId, PageId>>& found) const {
+  const std::uint64_t committed = state_.committed_lsn();
+  const auto tail = state_.cached_tail();
+  if (!tail || tail->next_lsn != committed + 1) return false;
+  found.reserve(std::min(tail->counters.memory_count, pool_.page_count()));
+  for (pages::DirectoryCursor cursor(pool_, pool_.page_count()); cursor.next();) {
+    MENTEDB_TRY_ASSIGN(const auto entry, cursor.entry());
+    if (!entry || entry->lsn > committed) return false;
+    if (!format::is_head(entry->type)) continue;
+    if (format::is_memory(entry->type)) found.emplace_back(MemoryId{entry->id}, PageId{cursor.page()});
+    cursor.skip_pages(entry->run_pages - 1);
+  }
+  return state_.committed_lsn() == committed && found.size() == tail->counters.memory_count;
+}
+
 Result<std::vector<std::pair<MemoryId, PageId>>> Reader::scan() const {
+  std::vector<std::pair<MemoryId, PageId>> result;
+  MENTEDB_TRY_ASSIGN(const bool was_quiet, scan_quiet_store(result));
+  if (was_quiet) return result;
   LiveSet live;
   MENTEDB_TRY(passes(
       0, [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) { live.take(page, entry, committed); }));
+  const std::vector<MemoryId> pending = live.pending();
+  std::vector<LiveSet::Place> places = live.resolve();
+  std::erase_if(places, [&](const LiveSet::Place& place) { return std::ranges::binary_search(pending, place.id); });
   // A commit under way counts as soon as its id leads to the new place.
-  for (const MemoryId& id : live.pending()) {
+  for (const MemoryId& id : pending) {
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
-    live.places()[id] = {.page = now ? now->page : 0, .lsn = now ? now->entry.lsn : 0};
+    if (now) places.push_back({.id = id, .page = now->page, .lsn = now->entry.lsn});
   }
-  std::vector<std::pair<MemoryId, PageId>> result;
-  result.reserve(live.places().size());
-  for (const auto& [id, place] : live.places()) {
-    if (place.page != 0) result.emplace_back(id, PageId{place.page});
-  }
-  std::ranges::sort(result, {}, [](const auto& item) { return item.second; });
+  std::ranges::sort(places, {}, &LiveSet::Place::page);
+  result.clear();
+  result.reserve(places.size());
+  for (const LiveSet::Place& place : places) result.emplace_back(place.id, PageId{place.page});
   return result;
 }
 
@@ -249,6 +353,18 @@ Change change_of(std::uint64_t page, const Entry& entry) {
           .lsn = Lsn{entry.lsn}};
 }
 
+// Sorts by id and LSN, and keeps the last item of each id. `key`: a tuple of both.
+template <class Item, class Key>
+void keep_newest_of_each(std::vector<Item>& items, Key&& key) {
+  std::ranges::sort(items, [&](const Item& a, const Item& b) { return key(a) < key(b); });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const bool newest = i + 1 == items.size() || std::get<0>(key(items[i + 1])) != std::get<0>(key(items[i]));
+    if (newest) items[kept++] = std::move(items[i]);
+  }
+  items.erase(items.begin() + static_cast<std::ptrdiff_t>(kept), items.end());
+}
+
 }  // namespace
 
 Result<Changes> Reader::changes_since(Lsn since) const {
@@ -257,35 +373,37 @@ Result<Changes> Reader::changes_since(Lsn since) const {
                        "the store is at LSN {}, before the cursor {}: it was restored; read everything again",
                        committed, since.value);
   }
-  std::unordered_map<MemoryId, Change> newest;
-  std::unordered_map<MemoryId, std::uint64_t> overwritten;
+  std::vector<Change> changes;
+  std::vector<std::pair<MemoryId, std::uint64_t>> overwritten;
   const auto visit = [&](std::uint64_t page, const Entry& entry, std::uint64_t committed) {
-    const MemoryId id{entry.id};
     if (entry.lsn > committed) {
-      if (entry.type == EntryType::moved || entry.type == EntryType::deleted) overwritten[id] = entry.lsn;
+      if (entry.type == EntryType::moved || entry.type == EntryType::deleted)
+        overwritten.emplace_back(MemoryId{entry.id}, entry.lsn);
     } else if (format::is_memory(entry.type) || entry.type == EntryType::deleted) {
-      Change& change = newest[id];
-      if (change.lsn.value <= entry.lsn) change = change_of(page, entry);
+      changes.push_back(change_of(page, entry));
     }
   };
   MENTEDB_TRY_ASSIGN(const std::uint64_t cursor, passes(since.value, visit));
   // A change that a commit under way has overwritten may have been acknowledged: the commit's record stands for both.
+  std::erase_if(overwritten,
+                [&](const auto& item) { return item.second <= cursor; });  // ended, and a later pass saw it
+  keep_newest_of_each(overwritten, [](const auto& item) { return std::tie(item.first, item.second); });
+  std::erase_if(changes, [&](const Change& change) {
+    return std::ranges::binary_search(overwritten, change.id, {}, &decltype(overwritten)::value_type::first);
+  });
   for (const auto& [id, lsn] : overwritten) {
-    if (lsn <= cursor) continue;  // the commit has ended, and a later pass saw it
     MENTEDB_TRY_ASSIGN(const auto now, locate(id));
-    newest[id] = now ? change_of(now->page, now->entry)
-                     : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}};
+    changes.push_back(now ? change_of(now->page, now->entry)
+                          : Change{.id = id, .kind = ChangeKind::deleted, .page = PageId{0}, .lsn = Lsn{lsn}});
   }
+  keep_newest_of_each(changes, [](const Change& change) { return std::tie(change.id, change.lsn); });
   // Read after the scan: a deletion that was overwritten before the scan came by has raised it.
   if (since.value < state_.reuse_horizon()) {
     return base::failf(ErrorCode::resync_required,
                        "deletions after LSN {} are no longer on record; read everything again", since.value);
   }
-  Changes changes{.changes = {}, .cursor = Lsn{cursor}};
-  changes.changes.reserve(newest.size());
-  for (const auto& [id, change] : newest) changes.changes.push_back(change);
-  std::ranges::sort(changes.changes, {}, &Change::lsn);
-  return changes;
+  std::ranges::sort(changes, {}, &Change::lsn);
+  return Changes{.changes = std::move(changes), .cursor = Lsn{cursor}};
 }
 
 }  // namespace mentedb::store

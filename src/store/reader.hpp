@@ -18,6 +18,7 @@
 #include "index/id_index.hpp"
 #include "pages/buffer_pool.hpp"
 #include "shared/shared_state.hpp"
+#include "store/known_damage.hpp"
 #include "store/repair_door.hpp"
 
 namespace mentedb::store {
@@ -34,21 +35,20 @@ class Reader {
   Reader(const pages::BufferPool& pool, const shared::SharedState& state, const index::IdIndex& index, RepairDoor door)
       : pool_(pool), state_(state), index_(index), door_(door) {}
 
+  /// `corruption` means that the log has no copy (mentedb/error.hpp). So a caller without the lock lets redo run once
+  /// before a call answers it. A lock holder and a walk do not.
+  enum class IfDamaged { fail, redo };
   /// @errors `not_found`, `corruption`, `busy` (the memory changes all the time)
-  Result<MemoryNode> load(const MemoryId& id) const;
+  Result<MemoryNode> load(const MemoryId& id, IfDamaged if_damaged = IfDamaged::fail) const;
   /// @errors `not_found`, `invalid_argument` (no memory), `corruption`, `busy` (read-only, and half written)
   Result<MemoryNode> load(PageId page) const;
   Result<Page> read_page(PageId page) const;
   /// Nothing when no live memory has the id. @errors as `load`
-  Result<std::optional<Location>> locate(const MemoryId& id) const;
+  Result<std::optional<Location>> locate(const MemoryId& id, IfDamaged if_damaged = IfDamaged::fail) const;
   /// Every live memory, in page order.
   Result<std::vector<std::pair<MemoryId, PageId>>> scan() const;
   /// See StorageEngine::changes_since.
   Result<Changes> changes_since(Lsn since) const;
-
-  /// Redoes the log, which repairs damaged pages whose last operation is still in the log.
-  Result<void> repair() const;
-  bool may_repair() const { return door_.may_repair(); }
 
  private:
   enum class Seen { wanted, other, damaged };
@@ -58,10 +58,22 @@ class Reader {
     Result<Page> page;
   };
 
+  /// `damaged_page`: set when the answer is `corruption` for the bytes of a page.
   template <class LookAtPage>
-  Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, LookAtPage&& look) const;
+  Result<std::optional<std::uint64_t>> probe_id(const MemoryId& id, std::uint64_t& damaged_page,
+                                                LookAtPage&& look) const;
+  template <class T, class Read>
+  Result<T> repaired(IfDamaged if_damaged, Read&& read) const;
+  Result<MemoryNode> load_once(const MemoryId& id, std::uint64_t& damaged_page) const;
+  Result<std::optional<Location>> locate_once(const MemoryId& id, std::uint64_t& damaged_page) const;
+  /// Rebuilds the id index, which no reader can use.
+  Result<void> repair_index() const;
+  Result<Sight> sight_of(std::uint64_t page) const;
+  Result<Sight> sight_of_entries(const std::vector<std::uint64_t>& pages) const;
+  bool is_known(const Result<Sight>& sight) const;
   Look look_at_page(std::uint64_t page, std::uint64_t& bytes_read) const;
   Result<Page> repair_page(std::uint64_t page) const;
+  Result<bool> scan_quiet_store(std::vector<std::pair<MemoryId, PageId>>& found) const;
   template <class Visit>
   Result<std::uint64_t> passes(std::uint64_t since, Visit&& visit) const;
 
@@ -69,6 +81,7 @@ class Reader {
   const shared::SharedState& state_;
   const index::IdIndex& index_;
   RepairDoor door_;
+  mutable KnownDamage known_;  ///< a cache that many threads share
 };
 
 }  // namespace mentedb::store

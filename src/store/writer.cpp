@@ -1,6 +1,7 @@
 #include "store/writer.hpp"
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -100,6 +101,22 @@ class BatchPayloads final : public PayloadSource {
   std::span<const format::Operation> operations_;
 };
 
+// Runs a step behind the append. When the step fails, puts its error into `hidden`, as far as the memory for that is
+// there.
+template <class Step>
+bool succeeds(Failure& hidden, Step&& step) {
+  try {
+    const Result<void> done = step();
+    if (done) return true;
+    hidden.os_error = done.error().os_error;
+    hidden.message =
+        fmt::format("durable, not yet visible: the log has the write, but {}; the next write or open completes it",
+                    done.error().message);
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): `hidden` has a message already
+  }
+  return false;
+}
+
 }  // namespace
 
 Outcome<void> Writer::commit(Batch& batch) {
@@ -139,27 +156,33 @@ Outcome<void> Writer::commit(Batch& batch) {
                        .previous_checksum = header.checksum,
                        .counters = batch.counters()};
   MENTEDB_ASSERT(next.offset % base::kBlockBytes == 0 && next.next_lsn > tail_.next_lsn);
-  if (auto durable = store.files_.log().ensure_header_durable(store.header_); !durable)  // R1
-    return store.poison_.poison(std::move(durable).error());
+  // Before the append: a batch that this process may log and not apply would be another process's to finish.
+  MENTEDB_TRY(store.files_.log_file().check_size_limit(next.offset));
+  const std::uint64_t pages_bytes = store.pool_.geometry().file_bytes(next.counters.page_count);
+  MENTEDB_TRY(store.files_.pages_file().check_size_limit(pages_bytes));
+  Failure hidden = durable_not_visible();
+  MENTEDB_TRY(store.poison_.unless([&] { return store.files_.log().ensure_header_durable(store.header_); }));  // R1
 
   // 2. The log. Durable from here on (I1).
   MENTEDB_TRY(append_to_log(image));
 
   // 3. Pages, id index, shared state. Visible from here on (I4). R10: a failure is tried once more.
-  auto visible = make_visible(plan, operations, next, Attempt::first);
-  if (!visible) visible = make_visible(plan, operations, next, Attempt::second);
-  if (!visible) {
-    Error error = std::move(visible).error();
-    error.code = ErrorCode::io_error;
-    error.message = fmt::format(
-        "durable, not yet visible: the log has the write, but {}; the next write or open completes it", error.message);
-    return std::unexpected(std::move(error));
-  }
+  const auto visible = [&](Attempt attempt) {
+    return succeeds(hidden, [&] { return make_visible(plan, operations, next, attempt); });
+  };
+  if (!visible(Attempt::first) && !visible(Attempt::second)) return std::unexpected(std::move(hidden));
   tail_ = next;
   ++store.commits_;
 
   // 4. R11: a write that went into files that were replaced is not acknowledged.
-  return store.files_.check_unchanged(FilesReplaced::after_commit);
+  Outcome<void> unchanged;
+  const bool looked = succeeds(hidden, [&]() -> Result<void> {
+    unchanged = store.files_.check_unchanged(FilesReplaced::after_commit);
+    if (!unchanged && unchanged.error().replaced == FilesReplaced::no) return std::unexpected(unchanged.error());
+    return {};
+  });
+  if (!looked) return std::unexpected(std::move(hidden));
+  return unchanged;
 }
 
 // Makes the batch fit: a checkpoint when it would pass this engine's limit, a longer file when it still does not.
@@ -191,14 +214,16 @@ Result<void> Writer::append_to_log(std::span<const std::byte> padded) {
   Store& store = *store_;
   wal::Log& log = store.files_.log();
   store.state_.invalidate_cached_tail();  // R5: the holder that comes after a dead writer has to look
-  auto appended = log.append(tail_.offset, padded);
-  if (appended) return {};
   // A full disk (copy-on-write file systems need space to overwrite) leaves a torn end at worst, and `no_space`
   // promises that nothing changed. Any other error leaves unknown bytes on the device.
-  if (appended.error().code == ErrorCode::no_space && log.erase_unwritten(tail_.offset)) {
-    return std::unexpected(std::move(appended).error());
-  }
-  return store.poison_.poison(std::move(appended).error());
+  Result<void> full;
+  MENTEDB_TRY(store.poison_.unless([&]() -> Result<void> {
+    auto appended = log.append(tail_.offset, padded);
+    if (appended || appended.error().code != ErrorCode::no_space || !log.erase_unwritten(tail_.offset)) return appended;
+    full = std::move(appended);
+    return {};
+  }));
+  return full;
 }
 
 Result<void> Writer::make_visible(const ApplyPlan& plan, std::span<const format::Operation> operations,
@@ -240,15 +265,14 @@ Result<void> Writer::checkpoint() {
   MENTEDB_TRY(sync_pages());  // upholds I7: only then may the log be overwritten
   if (tail_.offset == format::kLogStart) return {};
   // If a power cut loses the next header copy, this epoch's copy counts. So it has to be durable first (R1).
-  if (auto durable = log.ensure_header_durable(store.header_); !durable)
-    return store.poison_.poison(std::move(durable).error());
+  MENTEDB_TRY(store.poison_.unless([&] { return log.ensure_header_durable(store.header_); }));
   format::LogHeader next = store.header_;
   next.epoch = store.header_.epoch + 1;
   next.start_lsn = tail_.next_lsn;  // upholds I8
   next.counters = tail_.counters;
   store.vfs().random_bytes(std::as_writable_bytes(std::span(&next.seed, 1)));
   store.state_.invalidate_cached_tail();
-  if (auto reset = log.reset(next); !reset) return store.poison_.poison(std::move(reset).error());
+  MENTEDB_TRY(store.poison_.unless([&] { return log.reset(next); }));
   MENTEDB_TRY_ASSIGN(const auto headers, log.read_headers());
   if (headers.newest() == nullptr || headers.newest()->epoch != next.epoch) {
     return store.poison_.poison(

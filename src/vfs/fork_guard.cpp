@@ -69,16 +69,26 @@ std::uint64_t process_token() {
   return word->load();
 }
 
-void register_lock_descriptor(int descriptor) {
+NoFork::NoFork() MENTEDB_NO_THREAD_SAFETY_ANALYSIS {
   Registry& all = registry();
-  const base::MutexLock guard(all.mutex);
-  all.descriptors.push_back(descriptor);
+  all.mutex.lock();
+  try {
+    all.descriptors.reserve(all.descriptors.size() + 1);
+  } catch (...) {
+    all.mutex.unlock();
+    throw;
+  }
 }
 
-void unregister_lock_descriptor(int descriptor) {
+NoFork::~NoFork() MENTEDB_NO_THREAD_SAFETY_ANALYSIS { registry().mutex.unlock(); }
+
+void NoFork::add(int descriptor) MENTEDB_NO_THREAD_SAFETY_ANALYSIS { registry().descriptors.push_back(descriptor); }
+
+void close_registered(int descriptor) {
   Registry& all = registry();
   const base::MutexLock guard(all.mutex);
   std::erase(all.descriptors, descriptor);
+  ::close(descriptor);
 }
 
 }  // namespace mentedb::vfs

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -19,31 +20,22 @@
 #include "vfs/fork_guard.hpp"
 #include "vfs/posix_error.hpp"
 #include "vfs/posix_mapping.hpp"
+#include "vfs/posix_status.hpp"
 
 namespace mentedb::vfs {
 
 PosixFile::PosixFile(int descriptor, std::string path, bool direct)
-    : descriptor_(descriptor), path_(std::move(path)), direct_(direct) {}
+    : descriptor_(descriptor), path_(std::move(path)), direct_(direct), owner_(process_token()) {}
 
 PosixFile::~PosixFile() {
-  // In a forked child the atfork handler has closed the lock descriptor already. The number may be that of another file
-  // now, even of the lock of an engine that the child has opened.
-  if (lock_registered_ && lock_owner_ != process_token()) return;
-  if (lock_registered_) unregister_lock_descriptor(descriptor_);
-  ::close(descriptor_);
+  // In a forked child the atfork handler has closed the descriptor already. The number may be that of another file now,
+  // even of the lock of an engine that the child has opened.
+  if (owner_ == process_token()) close_registered(descriptor_);
 }
 
-Result<FileId> PosixFile::id() const {
-  struct stat status{};
-  if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
-  return FileId{status.st_dev, status.st_ino};
-}
+Result<FileId> PosixFile::id() const { return id_at(descriptor_, "", AT_EMPTY_PATH, path_); }
 
-Result<std::uint64_t> PosixFile::size_bytes() const {
-  struct stat status{};
-  if (fstat(descriptor_, &status) != 0) return errno_error(errno, "look at", path_);
-  return static_cast<std::uint64_t>(status.st_size);
-}
+Result<std::uint64_t> PosixFile::size_bytes() const { return size_of(descriptor_, path_); }
 
 Result<std::size_t> PosixFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
@@ -59,7 +51,26 @@ Result<std::size_t> PosixFile::read_at(std::uint64_t offset, std::span<std::byte
   return done;
 }
 
+// A write behind the process's file size limit (RLIMIT_FSIZE, `ulimit -f`) raises SIGXFSZ, also when the file is that
+// long already. The signal kills a program that embeds the library. So the limit is asked for first. The answer holds
+// for all bytes that the file has then, so a commit costs nothing, and growth asks again.
+Result<void> PosixFile::check_size_limit(std::uint64_t end) const {
+  if (end <= allowed_end_.load(std::memory_order_relaxed)) return {};
+  struct rlimit limit{};
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur) {
+    return base::fail(ErrorCode::no_space,
+                      fmt::format("cannot write {} bytes of {}: this process may write files of at most {} bytes; "
+                                  "raise its file size limit (ulimit -f)",
+                                  end, path_, limit.rlim_cur),
+                      EFBIG);
+  }
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, size_bytes());
+  allowed_end_.store(std::max(end, std::min<std::uint64_t>(size, limit.rlim_cur)), std::memory_order_relaxed);
+  return {};
+}
+
 Result<void> PosixFile::write_at(std::uint64_t offset, std::span<const std::byte> data) {
+  MENTEDB_TRY(check_size_limit(offset + data.size()));
   std::size_t done = 0;
   while (done < data.size()) {
     const ssize_t n = pwrite(descriptor_, data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
@@ -83,6 +94,7 @@ Result<void> PosixFile::sync() {
 }
 
 Result<void> PosixFile::allocate(std::uint64_t offset, std::uint64_t length) {
+  MENTEDB_TRY(check_size_limit(offset + length));
   while (fallocate(descriptor_, 0, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
     if (errno == EINTR) continue;
     if (errno == EOPNOTSUPP) return allocate_by_writing(offset, length);
@@ -120,15 +132,7 @@ void PosixFile::share_like(const File& other) {
 
 void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
-void PosixFile::remember_lock() {
-  if (lock_registered_) return;
-  lock_owner_ = process_token();
-  register_lock_descriptor(descriptor_);
-  lock_registered_ = true;  // last: registering allocates and may throw, and then the next call tries again
-}
-
 Result<bool> PosixFile::try_lock() {
-  remember_lock();
   while (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno == EWOULDBLOCK) return false;
@@ -138,7 +142,6 @@ Result<bool> PosixFile::try_lock() {
 }
 
 Result<void> PosixFile::lock() {
-  remember_lock();
   while (flock(descriptor_, LOCK_EX) != 0) {
     if (errno != EINTR) return errno_error(errno, "lock", path_);
   }

@@ -1,6 +1,7 @@
 // An open file on the operating system. It retries calls that a signal interrupted, and it never retries a failed sync.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -10,7 +11,7 @@ namespace mentedb::vfs {
 
 class PosixFile final : public File {
  public:
-  /// Takes ownership of the descriptor.
+  /// Takes ownership of the descriptor, which the caller registers (fork_guard.hpp).
   PosixFile(int descriptor, std::string path, bool direct);
   ~PosixFile() override;
 
@@ -20,6 +21,7 @@ class PosixFile final : public File {
   bool is_direct() const override { return direct_; }
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out) const override;
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) override;
+  Result<void> check_size_limit(std::uint64_t end) const override;
   Result<void> sync() override;
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override;
   void share_like(const File& other) override;
@@ -32,13 +34,12 @@ class PosixFile final : public File {
 
  private:
   Result<void> allocate_by_writing(std::uint64_t offset, std::uint64_t length);
-  void remember_lock();
 
   int descriptor_;
   std::string path_;
   bool direct_;
-  bool lock_registered_ = false;
-  std::uint64_t lock_owner_ = 0;  ///< process_token of the process that registered the descriptor
+  std::uint64_t owner_;                                ///< process_token of the process that opened the file
+  mutable std::atomic<std::uint64_t> allowed_end_{0};  ///< the process may write the bytes below it
 };
 
 }  // namespace mentedb::vfs

@@ -102,8 +102,9 @@ void PosixMapping::wait(std::size_t offset, std::uint32_t expected, std::chrono:
   syscall(SYS_futex, word(offset), FUTEX_WAIT, expected, &limit, nullptr, 0);
 }
 
-void PosixMapping::wake(std::size_t offset) const {
-  syscall(SYS_futex, word(offset), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+std::size_t PosixMapping::wake(std::size_t offset) const {
+  const long woken = syscall(SYS_futex, word(offset), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  return woken > 0 ? static_cast<std::size_t>(woken) : 0;
 }
 
 std::uint64_t PosixMapping::resident_bytes(std::size_t length) const {

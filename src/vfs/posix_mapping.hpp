@@ -18,7 +18,7 @@ class PosixMapping final : public Mapping {
   std::uint64_t load(std::size_t offset) const override;
   void store(std::size_t offset, std::uint64_t value) override;
   void wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const override;
-  void wake(std::size_t offset) const override;
+  std::size_t wake(std::size_t offset) const override;
   std::uint64_t resident_bytes(std::size_t length) const override;
 
  private:

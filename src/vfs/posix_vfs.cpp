@@ -1,10 +1,12 @@
 #include "vfs/posix_vfs.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
 #include <climits>
+#include <ctime>
 #include <new>
 #include <thread>
 #include <utility>
@@ -25,6 +27,7 @@
 #include "vfs/fork_guard.hpp"
 #include "vfs/posix_error.hpp"
 #include "vfs/posix_file.hpp"
+#include "vfs/posix_status.hpp"
 
 namespace mentedb::vfs {
 namespace {
@@ -92,6 +95,7 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   const std::string path = path_of(name);
   // O_NONBLOCK: a fifo in the place of the file must not hang the opener. The flag has no effect on a regular file.
   int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
+  NoFork no_fork;
   Descriptor descriptor;
   if (mode == OpenMode::create) {
     descriptor = open_at(descriptor_.get(), file_name.c_str(), flags | O_CREAT | O_EXCL, 0600);
@@ -118,15 +122,17 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   }
   if ((status.st_mode & S_IWOTH) != 0) return writable_by_everybody(path);
   auto file = std::make_unique<PosixFile>(descriptor.get(), path, is_direct);
-  descriptor.release();
+  no_fork.add(descriptor.release());
   return file;
 }
 
 Result<FileId> PosixDirectory::id_of(std::string_view name) const {
-  struct stat status{};
-  const std::string path = path_of(name);
-  if (lstat(path.c_str(), &status) != 0) return errno_error(errno, "look at", path);
-  return FileId{status.st_dev, status.st_ino};
+  // On the stack: a commit that is durable looks at its files, too, and must not fail for want of memory.
+  std::array<char, PATH_MAX> path;
+  const auto end = fmt::format_to_n(path.data(), path.size() - 1, "{}/{}", path_, name);
+  if (end.size >= path.size()) return errno_error(ENAMETOOLONG, "look at", path_of(name));
+  *end.out = '\0';
+  return id_at(AT_FDCWD, path.data(), AT_SYMLINK_NOFOLLOW, path.data());
 }
 
 // Linux 6.8 and later.
@@ -218,6 +224,11 @@ class PosixVfs final : public Vfs {
   Result<void> remove_directory(const std::filesystem::path& path) override;
   std::chrono::microseconds now() const override {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch());
+  }
+  std::chrono::microseconds coarse_now() const override {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_nsec / 1'000);
   }
   void sleep(std::chrono::microseconds time) override { std::this_thread::sleep_for(time); }
   void random_bytes(std::span<std::byte> out) override;

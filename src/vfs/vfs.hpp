@@ -59,8 +59,8 @@ class Mapping {
   /// Sleeps until `wake(offset)`, at most for `timeout`. Returns at once when the low 32 bits of the word differ from
   /// `expected`.
   virtual void wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const = 0;
-  /// Wakes every process that waits on the word.
-  virtual void wake(std::size_t offset) const = 0;
+  /// Wakes every thread that waits on the word, in any process. Returns how many there were.
+  virtual std::size_t wake(std::size_t offset) const = 0;
   /// Bytes of [0, length) that are in the page cache now.
   [[nodiscard]] virtual std::uint64_t resident_bytes(std::size_t length) const = 0;
 
@@ -96,6 +96,9 @@ class File {
   [[nodiscard]] virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
   /// Writes all of `data`, extending the file when needed. After an error any part may have been written.
   [[nodiscard]] virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
+  /// Whether this process may write the file up to `end` (RLIMIT_FSIZE). No system call for an end that was allowed
+  /// before. @errors `no_space`
+  [[nodiscard]] virtual Result<void> check_size_limit(std::uint64_t /*end*/) const { return {}; }
   /// Makes all written bytes of the file durable, with the metadata that a read needs (fdatasync). After an error the
   /// state of every unsynced byte is unknown, also when a later sync succeeds.
   [[nodiscard]] virtual Result<void> sync() = 0;
@@ -175,6 +178,8 @@ class Vfs {
   /// Removes an empty directory.
   [[nodiscard]] virtual Result<void> remove_directory(const std::filesystem::path& path) = 0;
   [[nodiscard]] virtual std::chrono::microseconds now() const = 0;  ///< monotonic
+  /// The same clock, some milliseconds behind. No system call, and cheap enough for each read.
+  [[nodiscard]] virtual std::chrono::microseconds coarse_now() const { return now(); }
   virtual void sleep(std::chrono::microseconds time) = 0;
   virtual void random_bytes(std::span<std::byte> out) = 0;
   /// Changes with every boot of the machine; all zero when unknown.

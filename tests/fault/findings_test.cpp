@@ -1,11 +1,14 @@
 // What tools/prove faults found, each as the shortest way there.
 #include <cerrno>
+#include <optional>
+#include <string>
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include "offline/salvage.hpp"
 #include "support/crash/trace.hpp"
+#include "support/failing_new.hpp"
 #include "support/store_fixture.hpp"
 
 namespace mentedb {
@@ -181,6 +184,72 @@ TEST_F(FaultFindings, WhatCannotBeRemovedIsNamed) {
   must(engine.store_memory(memory(1)));
   trace.keep_failing(Who::anyone(), step(StepKind::sync).or_at(step(StepKind::remove_directory)), EROFS);
   EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::read_only, "/copy is not whole and could not be removed"));
+}
+
+// A write to the pages failed behind the log's sync, and then no memory was left for the error: the answer was
+// `out_of_memory`, which promises that nothing changed, and the memory appeared at the next write. The message of that
+// error needs no memory now. `failures` is how many writes to the pages fail: after one the second attempt succeeds.
+class NoMemoryBehindTheLog : public FaultFindings, public testing::WithParamInterface<int> {};
+
+TEST_P(NoMemoryBehindTheLog, IsNeverAnUnchangedStore) {
+  bool ran_out = true;
+  for (std::uint64_t k = 0; ran_out && k < 200; ++k) {
+    for (const bool from_then_on : {false, true}) {
+      SCOPED_TRACE("allocation " + std::to_string(k) + (from_then_on ? " and all later ones" : ""));
+      auto engine = open();
+      const MemoryNode node = memory(100 + 2 * k + (from_then_on ? 1 : 0));
+      std::optional<faults::FailingNew> no_memory;
+      int failed = 0;
+      bool logged = false;
+      disk.set_hook([&](const Step& step) {
+        logged |= step.kind == StepKind::sync && step.file == kWalLog;
+        const bool applies = logged && step.kind == StepKind::write && step.file == kPagesDb;
+        if (!applies || failed == GetParam()) return StepAction::proceed();
+        ++failed;
+        if (!no_memory) no_memory.emplace(k, from_then_on);
+        return StepAction::fail(EIO);
+      });
+      const auto stored = engine.store_memory(node);
+      ran_out = faults::FailingNew::fired();
+      no_memory.reset();
+      disk.set_hook({});
+      ASSERT_GE(failed, 1);
+      if (!stored) {
+        EXPECT_TRUE(is_error(stored, ErrorCode::io_error, "durable, not yet visible"));
+      }
+      must(open().store_memory(memory(1)));  // the next lock holder
+      EXPECT_TRUE(ok(open().load_memory(node.id))) << (stored ? "acknowledged" : stored.error().message);
+    }
+  }
+  EXPECT_FALSE(ran_out) << "some allocation was never tried";
+}
+
+INSTANTIATE_TEST_SUITE_P(Writes, NoMemoryBehindTheLog, testing::Values(1, 2));
+
+// The log's write or its sync failed, and no memory was left for the error: the engine was not poisoned, and wrote on
+// behind bytes of which no process knows whether the device has them.
+TEST_F(FaultFindings, AFailedLogWriteWithoutMemoryPoisons) {
+  for (const StepKind kind : {StepKind::write, StepKind::sync}) {
+    bool ran_out = true;
+    for (std::uint64_t k = 0; ran_out && k < 200; ++k) {
+      SCOPED_TRACE(std::string(to_string(kind)) + ", allocation " + std::to_string(k));
+      auto engine = open({}, (std::string("/") + std::string(to_string(kind)) + std::to_string(k)).c_str());
+      must(engine.store_memory(memory(1)));  // with the log's header
+      std::optional<faults::FailingNew> no_memory;
+      disk.set_hook([&](const Step& step) {
+        if (step.kind != kind || step.file != kWalLog || no_memory) return StepAction::proceed();
+        no_memory.emplace(k, true);
+        return StepAction::fail(EIO);
+      });
+      const auto stored = engine.store_memory(memory(2));
+      ran_out = faults::FailingNew::fired();
+      no_memory.reset();
+      disk.set_hook({});
+      ASSERT_FALSE(stored);
+      EXPECT_TRUE(is_error(engine.store_memory(memory(3)), ErrorCode::poisoned)) << stored.error().message;
+    }
+    EXPECT_FALSE(ran_out);
+  }
 }
 
 }  // namespace

@@ -291,7 +291,7 @@ class MemoryMapping final : public vfs::Mapping {
   std::uint64_t load(std::size_t offset) const override { return words_[offset / 8]; }
   void store(std::size_t offset, std::uint64_t value) override { words_[offset / 8] = value; }
   void wait(std::size_t, std::uint32_t, std::chrono::microseconds) const override {}
-  void wake(std::size_t) const override {}
+  std::size_t wake(std::size_t) const override { return 0; }
   std::uint64_t resident_bytes(std::size_t) const override { return 0; }
 
  private:

@@ -1,5 +1,6 @@
 // fork(2) without exec(3): the child's copy of an engine is refused politely and harms nobody. I6, and the trap that
 // flock(2) belongs to the open file, which a child inherits.
+#include <csignal>
 #include <functional>
 #include <thread>
 
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "process/process_test.hpp"
+#include "vfs/posix_vfs.hpp"
 
 namespace mentedb::test {
 namespace {
@@ -196,6 +198,43 @@ TEST_F(Fork, AnEndingChildDoesNotUnlockItsParent) {
   })));
   EXPECT_TRUE(other.ask("store 5 1").starts_with("ok"));
   EXPECT_EQ(version_in(*engine, 1), 1U);
+}
+
+// The child came between the opening of wal.log and its first lock: it kept a duplicate, and with it the lock of the
+// parent that took it later and died. The others then read "locked by pid N", of a dead process.
+TEST_F(Fork, AChildFromBeforeTheFirstLockDoesNotKeepIt) {
+  ASSERT_TRUE(ok(StorageEngine::open(store_)));
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    ::alarm(20);
+    const auto directory = vfs::posix_vfs().open_directory(store_, false);
+    if (!directory) ::_exit(1);
+    const auto log = (*directory)->open("wal.log", vfs::OpenMode::read_write, true);
+    if (!log) ::_exit(2);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);
+      ::close(ends[0]);
+      ::pause();
+    }
+    const auto taken = (*log)->try_lock();
+    if (!taken || !*taken) ::_exit(3);
+    if (::write(ends[1], &child, sizeof(child)) != sizeof(child)) ::_exit(4);
+    ::pause();
+  }
+  pid_t child = 0;
+  ASSERT_EQ(::read(ends[0], &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
+  ::kill(parent, SIGKILL);
+  int status = 0;
+  ::waitpid(parent, &status, 0);
+  Options at_once;
+  at_once.lock_timeout = milliseconds(0);
+  EXPECT_TRUE(ok(StorageEngine::open(store_, at_once)));
+  ::kill(child, SIGKILL);
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 }  // namespace

@@ -1,9 +1,14 @@
 // Full disks, read-only media and missing permissions, each the real thing: I11 and the errors that part 1 promises.
+#include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <functional>
 
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "process/process_test.hpp"
@@ -204,6 +209,63 @@ TEST_F(Media, BackupOntoAFullDisk) {
   EXPECT_TRUE(is_error(engine->backup(disk.path() / "copy"), ErrorCode::no_space));
   EXPECT_FALSE(StorageEngine::open(disk.path() / "copy", {.read_only = true}));
   EXPECT_TRUE(ok(engine->store_memory(big_memory(11))));
+}
+
+// SIGXFSZ ended the program that embeds the library. The child has the signal's default action.
+TEST_F(Media, AFileSizeLimitIsNoSpaceAndNoSignal) {
+  const auto store = scratch_ / "store";
+  auto engine = StorageEngine::open(store);
+  ASSERT_TRUE(ok(engine));
+  ASSERT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
+  const auto in_child = [&](rlim_t limit, const std::function<int()>& body) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(60);
+      struct rlimit small{};
+      ::getrlimit(RLIMIT_FSIZE, &small);
+      small.rlim_cur = limit;
+      ::setrlimit(RLIMIT_FSIZE, &small);
+      ::_exit(body());
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  const auto is_no_space = [](const auto& result) {
+    if (!result) static_cast<void>(std::fprintf(stderr, "%s\n", result.error().message.c_str()));
+    return !result && result.error().code == ErrorCode::no_space &&
+           result.error().message.find("ulimit -f") != std::string::npos;
+  };
+  // It grows until the limit, and goes on below it.
+  EXPECT_EQ(in_child(4 << 20,
+                     [&] {
+                       auto own = StorageEngine::open(store);
+                       if (!own) return 1;
+                       std::uint64_t key = 100;
+                       Result<PageId> stored;
+                       do stored = own->store_memory(big_memory(key++));
+                       while (stored && key < 200);
+                       if (!is_no_space(stored)) return 2;
+                       if (!own->load_memory(memory_id(1))) return 3;
+                       if (!own->delete_memory(memory_id(100))) return 4;
+                       return own->store_memory(big_memory(100)) ? 0 : 5;
+                     }),
+            0);
+  for (std::uint64_t key = 200; key < 240; ++key) ASSERT_TRUE(ok(engine->store_memory(big_memory(key))));
+  // The files are beyond the limit already. Nothing is logged that this process could not apply.
+  EXPECT_EQ(in_child(1 << 20,
+                     [&] {
+                       auto own = StorageEngine::open(store);
+                       if (!own) return 1;
+                       if (!own->load_memory(memory_id(239))) return 2;
+                       if (!is_no_space(own->store_memory(versioned_memory(2, 1)))) return 3;
+                       if (!is_no_space(own->backup(scratch_ / "copy"))) return 4;
+                       return fs::exists(scratch_ / "copy") ? 5 : 0;
+                     }),
+            0);
+  EXPECT_TRUE(ok(engine->store_memory(versioned_memory(3, 1)))) << "no other engine was poisoned";
+  for (std::uint64_t key = 200; key < 240; ++key) EXPECT_TRUE(ok(engine->load_memory(memory_id(key))));
 }
 
 TEST_F(Media, ReadOnlyMedia) {

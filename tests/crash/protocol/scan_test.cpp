@@ -12,27 +12,48 @@
 namespace mentedb::test {
 namespace {
 
-// H9. The scan's cursor has passed the low pages when a memory moves there from a high one.
+// H9. The scan's cursor has passed the low pages when a memory moves there from a high one. The first copies are those
+// of the pass that hopes for a quiet store, the later ones those of the passes that follow.
 TEST(Scan, MissesNoMemoryThatMovesBehindIt) {
+  for (std::uint64_t copy = 1; copy <= 12; ++copy) {
+    SimDisk disk;
+    auto [writer, reader] = open_processes<2>(disk);
+    store_memories(*writer, 0, 199);
+    std::map<std::uint64_t, std::uint64_t> at;
+    for (const auto& [id, page] : list(writer)) at[page.value] = number_of(id);
+    for (std::uint64_t page = 1; page <= 40; ++page) must(writer->delete_memory(memory_id(at[page])));
+    std::size_t moved_back = 0;
+    Trace trace(disk);
+    // Before each of the first copies a commit, so that no pass before the one in question finds a quiet store.
+    for (std::uint64_t n = 1; n < copy; n += 4) {
+      trace.before(reader, step(StepKind::copy).nth(n), [&] { must(writer->update_memory(make_memory(199, 2))); });
+    }
+    trace.before(reader, step(StepKind::copy).nth(copy), [&] {
+      for (std::uint64_t page = 130; page < 190; ++page) {
+        const PageId now = must(writer->update_memory(make_memory(at[page], 2)));
+        if (now.value <= 64) ++moved_back;
+      }
+    });
+    const auto all = must(reader->scan_all_memories());
+    std::set<MemoryId> listed;
+    for (const auto& [id, page] : all) EXPECT_TRUE(listed.insert(id).second) << "listed twice";
+    EXPECT_EQ(listed.size(), 160U) << "moved before copy " << copy;
+    if (copy <= 2) {
+      EXPECT_GT(moved_back, 0U);
+    }
+  }
+}
+
+// A quiet store is read in one pass: the entries of its pages once, and nothing else.
+TEST(Scan, ReadsAQuietStoreOnce) {
   SimDisk disk;
   auto [writer, reader] = open_processes<2>(disk);
   store_memories(*writer, 0, 199);
-  std::map<std::uint64_t, std::uint64_t> at;
-  for (const auto& [id, page] : list(writer)) at[page.value] = number_of(id);
-  for (std::uint64_t page = 1; page <= 40; ++page) must(writer->delete_memory(memory_id(at[page])));
-  std::size_t moved_back = 0;
+  const std::uint64_t pages = must(writer->stats()).page_count;
   Trace trace(disk);
-  trace.before(reader, step(StepKind::copy).nth(2), [&] {
-    for (std::uint64_t page = 130; page < 190; ++page) {
-      const PageId now = must(writer->update_memory(make_memory(at[page], 2)));
-      if (now.value <= 64) ++moved_back;
-    }
-  });
-  const auto all = must(reader->scan_all_memories());
-  EXPECT_GT(moved_back, 0U);
-  std::set<MemoryId> listed;
-  for (const auto& [id, page] : all) EXPECT_TRUE(listed.insert(id).second) << "listed twice";
-  EXPECT_EQ(listed.size(), 160U);
+  const Event copies = trace.watch(reader, step(StepKind::copy));
+  EXPECT_EQ(must(reader->scan_all_memories()).size(), 200U);
+  EXPECT_LE(copies.times(), pages / 64 + 1);
 }
 
 // I4. A scan during which another process commits in every pass ends all the same: after some passes it takes the lock.

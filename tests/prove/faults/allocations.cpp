@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "campaign.hpp"
-#include "failing_new.hpp"
 #include "real_calls.hpp"
+#include "support/failing_new.hpp"
 #include "wrapped_calls.hpp"
 
 namespace mentedb::faults {

@@ -91,6 +91,7 @@ const std::map<std::string, std::vector<std::string>>& errors_of_calls() {
       {"madvise", {"ENOMEM", "EINVAL", "EFAULT", "EAGAIN", "EHWPOISON", "EINTR", "EIO"}},
       {"mincore", {"ENOMEM", "EAGAIN"}},
       {"newfstatat", {"EACCES", "EIO", "ELOOP", "ENOENT", "ENOMEM", "ENOTDIR", "EOVERFLOW", "ESTALE"}},
+      {"statx", {"EACCES", "EIO", "ELOOP", "ENOENT", "ENOMEM", "ENOTDIR", "EOVERFLOW", "ESTALE"}},
       {"fstat", {"EIO", "ENOMEM", "EOVERFLOW"}},
       {"statfs", {"EIO", "EINTR", "ENOSYS", "ENOMEM"}},
       {"fstatfs", {"EIO", "EINTR", "ENOSYS", "ENOMEM"}},

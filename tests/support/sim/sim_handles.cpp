@@ -346,10 +346,11 @@ void SimMapping::wait(std::size_t offset, std::uint32_t expected, std::chrono::m
   if (open_->process->life != Life::alive) static_cast<void>(kernel().refuse(*open_->process, true));
 }
 
-void SimMapping::wake(std::size_t offset) const {
-  if (begin(StepKind::wake, offset, sizeof(std::uint64_t), false).kind == Verdict::Kind::dead) return;
+std::size_t SimMapping::wake(std::size_t offset) const {
+  if (begin(StepKind::wake, offset, sizeof(std::uint64_t), false).kind == Verdict::Kind::dead) return 0;
   const std::scoped_lock lock(kernel().mutex);
-  if (kernel().scheduler != nullptr) kernel().scheduler->woken(*open_->file, offset_ + offset);
+  if (kernel().scheduler == nullptr) return 0;
+  return kernel().scheduler->woken(*open_->file, offset_ + offset);
 }
 
 std::uint64_t SimMapping::resident_bytes(std::size_t length) const {

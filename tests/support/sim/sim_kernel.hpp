@@ -94,7 +94,7 @@ class StepScheduler {
   /// Lets another process run; false when none can.
   virtual bool yield() = 0;
   virtual void lock_released(const SimFile& file) = 0;
-  virtual void woken(const SimFile& file, std::uint64_t offset) = 0;
+  virtual std::size_t woken(const SimFile& file, std::uint64_t offset) = 0;
 };
 
 /// What the gate answers to the call that takes a step.

@@ -249,10 +249,14 @@ void SimScheduler::lock_released(const SimFile& file) {
   }
 }
 
-void SimScheduler::woken(const SimFile& file, std::uint64_t offset) {
+std::size_t SimScheduler::woken(const SimFile& file, std::uint64_t offset) {
+  std::size_t count = 0;
   for (const auto& task : tasks_) {
-    if (task->waiting == Wait::word && task->file == &file && task->offset == offset) task->waiting = Wait::none;
+    if (task->waiting != Wait::word || task->file != &file || task->offset != offset) continue;
+    task->waiting = Wait::none;
+    ++count;
   }
+  return count;
 }
 
 }  // namespace mentedb::test

@@ -88,7 +88,7 @@ class SimScheduler final : public StepScheduler {
   void block_for(std::uint64_t time_us) override;
   bool yield() override;
   void lock_released(const SimFile& file) override;
-  void woken(const SimFile& file, std::uint64_t offset) override;
+  std::size_t woken(const SimFile& file, std::uint64_t offset) override;
 
  private:
   enum class Wait : std::uint8_t { none, lock, word };

@@ -1,9 +1,15 @@
 // Read-modify-write under one hold of the lock.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <functional>
+#include <new>
 #include <stdexcept>
 
+#include <mentedb/inspect.hpp>
+
 #include "support/store_fixture.hpp"
+#include "support/temp_directory.hpp"
 
 namespace mentedb {
 namespace {
@@ -212,6 +218,85 @@ TEST_F(TransactTest, TheBatchLimitIsNamed) {
   });
   EXPECT_TRUE(is_error(result, ErrorCode::capacity_exceeded, "67108864"));
   EXPECT_EQ(must(engine.stats()).memory_count, 0U);
+}
+
+// A load searched the transaction's operations from the end: n stores and loads took n squared steps under the lock.
+// The places are kept through rollbacks.
+TEST_F(TransactTest, LoadsOfItsOwnWritesFindTheNewestOne) {
+  must(engine.transact([&](Transaction& tx) -> Result<void> {
+    for (std::uint64_t i = 1; i <= 300; ++i) must(tx.store(memory(i, "first")));
+    for (std::uint64_t i = 1; i <= 300; i += 3) must(tx.update(memory(i, "second")));
+    for (std::uint64_t i = 2; i <= 300; i += 3) must(tx.erase(memory_id(i)));
+    EXPECT_FALSE(tx.update(memory(2, "no")));  // rolled back
+    EXPECT_FALSE(tx.store(memory(1, std::string(20'000'000, 'x'))));
+    for (std::uint64_t i = 1; i <= 300; ++i) {
+      const auto loaded = tx.load(memory_id(i));
+      EXPECT_EQ(loaded.has_value(), i % 3 != 2);
+      if (loaded) {
+        EXPECT_EQ(loaded->content, i % 3 == 1 ? "second" : "first");
+      }
+    }
+    return {};
+  }));
+}
+
+// ---- what a function may throw and be
+
+struct OwnBadAlloc : std::bad_alloc {};
+
+// `std::bad_alloc` of the function came back as `out_of_memory`, as if the engine had none.
+TEST_F(TransactTest, ABadAllocOfTheFunctionIsThrownAgain) {
+  EXPECT_THROW(static_cast<void>(engine.transact([](Transaction& tx) -> Result<void> {
+                 must(tx.store(memory(1)));
+                 throw OwnBadAlloc();
+               })),
+               OwnBadAlloc);
+  EXPECT_TRUE(is_error(engine.load_memory(memory_id(1)), ErrorCode::not_found));
+  EXPECT_TRUE(ok(engine.store_memory(memory(1)))) << "the lock is free, and the queue goes on";
+}
+
+TEST_F(TransactTest, AnEmptyFunctionIsRefused) {
+  EXPECT_TRUE(is_error(engine.transact(nullptr), ErrorCode::invalid_argument, "empty"));
+  EXPECT_TRUE(is_error(engine.transact(std::function<Result<void>(Transaction&)>{}), ErrorCode::invalid_argument));
+}
+
+// A second engine of the process waited for the lock that its own thread held, until lock_timeout was over.
+TEST(TransactOnOneThread, CallsThroughAnotherEngineAnswerAtOnce) {
+  const test::TempDirectory temp;
+  Options patient;
+  patient.lock_timeout = std::chrono::seconds(5);
+  auto first = must(StorageEngine::open(temp / "store", patient));
+  auto second = must(StorageEngine::open(temp / "store", patient));
+  auto elsewhere = must(StorageEngine::open(temp / "elsewhere", patient));
+  must(first.store_memory(memory(1)));
+  constexpr auto kHolds = "this thread holds the lock";
+  must(first.transact([&](Transaction& tx) -> Result<void> {
+    must(tx.store(memory(2)));
+    EXPECT_TRUE(is_error(second.store_memory(memory(3)), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(is_error(second.delete_memory(memory_id(1)), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(is_error(second.transact([](Transaction&) { return Result<void>{}; }), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(is_error(second.checkpoint(), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(is_error(second.recover(), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(is_error(StorageEngine::open(temp / "store", patient), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(is_error(salvage(temp / "store", temp / "saved", std::chrono::seconds(5)), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(ok(verify_store(temp / "store", std::chrono::seconds(5)))) << "needs no lock";
+    EXPECT_TRUE(is_error(first.checkpoint(), ErrorCode::invalid_argument));
+    EXPECT_TRUE(is_error(first.backup(temp / "copy"), ErrorCode::invalid_argument));
+    EXPECT_TRUE(ok(second.load_memory(memory_id(1)))) << "reads need no lock";
+    return {};
+  }));
+  EXPECT_TRUE(ok(second.store_memory(memory(3)))) << "and afterwards all is well";
+  // A transaction of another store in between: the thread would wait for itself in the queue of the first engine.
+  must(first.transact([&](Transaction&) {
+    return elsewhere.transact([&](Transaction& tx) -> Result<void> {
+      EXPECT_TRUE(is_error(first.store_memory(memory(4)), ErrorCode::invalid_argument));
+      EXPECT_TRUE(is_error(second.store_memory(memory(4)), ErrorCode::busy, kHolds));
+      must(tx.store(memory(4)));
+      return {};
+    });
+  }));
+  EXPECT_TRUE(ok(elsewhere.load_memory(memory_id(4))));
+  EXPECT_TRUE(ok(second.store_memory(memory(4))));
 }
 
 }  // namespace

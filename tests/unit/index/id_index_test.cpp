@@ -359,9 +359,9 @@ TEST_F(IdIndexTest, AProcessThatLacksADescriptorSaysSo) {
   static_cast<void>(rebuilt(1));
   const std::uint64_t number = words.index_number();
   const auto index = make();
-  disk.set_hook([](const mentedb::test::Step& step) {
-    return step.kind == mentedb::test::StepKind::open ? mentedb::test::StepAction::fail(EMFILE)
-                                                      : mentedb::test::StepAction::proceed();
+  disk.set_hook([name = format::index_file_name(number)](const mentedb::test::Step& step) {
+    const bool lacking = step.kind == mentedb::test::StepKind::open && step.file == name;
+    return lacking ? mentedb::test::StepAction::fail(EMFILE) : mentedb::test::StepAction::proceed();
   });
   EXPECT_TRUE(is_error(index->current(), ErrorCode::io_error));
   EXPECT_TRUE(is_error(index->ensure_usable(words.page_count(), 1), ErrorCode::io_error));

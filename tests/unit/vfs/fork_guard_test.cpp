@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <optional>
 #include <thread>
 
 #include <sys/wait.h>
@@ -62,11 +65,11 @@ TEST(ProcessToken, IsTheSameOnAllThreads) {
   EXPECT_EQ(others, own);
 }
 
-TEST(LockDescriptors, AreClosedInAChildUntilTheyAreUnregistered) {
+TEST(LockDescriptors, AreClosedInAChildOnceTheyAreRegistered) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
-  for (const bool registered : {true, false}) {
-    if (registered) register_lock_descriptor(ends[0]);
+  for (const bool registered : {false, true}) {
+    if (registered) NoFork().add(ends[0]);
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -80,10 +83,28 @@ TEST(LockDescriptors, AreClosedInAChildUntilTheyAreUnregistered) {
     const int copy = dup(ends[0]);  // the parent keeps it
     EXPECT_NE(copy, -1);
     close(copy);
-    if (registered) unregister_lock_descriptor(ends[0]);
   }
-  close(ends[0]);
+  close_registered(ends[0]);
+  EXPECT_EQ(dup(ends[0]), -1);
   close(ends[1]);
+}
+
+// A fork between open(2) and the registration would give the child a descriptor that it never closes.
+TEST(LockDescriptors, NoForkComesBetweenOpenAndRegistration) {
+  std::optional<NoFork> no_fork(std::in_place);
+  std::atomic<bool> forked{false};
+  std::thread forker([&] {
+    const pid_t child = fork();
+    if (child == 0) _exit(0);
+    forked = true;
+    int status = 0;
+    waitpid(child, &status, 0);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(forked);
+  no_fork.reset();
+  forker.join();
+  EXPECT_TRUE(forked);
 }
 
 }  // namespace
