@@ -216,8 +216,9 @@ void HostileStore::edit_words(Input& input) {
     write(kPages, format::kSharedStateOffset, bytes);
     return;
   }
-  constexpr std::array<std::uint64_t, 16> kWords = {128, 136, 144, 152,  192,  200, 208, 256,
-                                                    264, 272, 320, 2048, 2056, 144, 144, 136};
+  constexpr std::uint64_t kRecords = format::kFirstRegionOffset - format::kSharedStateOffset;
+  constexpr std::array<std::uint64_t, 16> kWords = {128, 136, 144, 152,      192,          200, 512, 256,
+                                                    264, 272, 320, kRecords, kRecords + 8, 144, 144, 136};
   const std::uint64_t value = input.number();
   write(kPages, format::kSharedStateOffset + kWords[what % kWords.size()], std::as_bytes(std::span(&value, 1)));
 }

@@ -62,7 +62,8 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
   counters.high_water = input.below(pages + 1);
   counters.used_pages = input.below(counters.high_water + 1);
   words.publish_page_count(input.flag() ? pages : input.number());
-  words.set_cursor(input.number());
+  const format::StretchRecord record{.lsn = 0, .free_space = input.number()};
+  file.write(geometry.record_offset(0), std::as_bytes(std::span(&record, 1)));
   const std::uint64_t since = input.number();
   const std::uint64_t committed = input.number();
   const std::uint64_t wanted = 1 + input.byte() % 32;
@@ -78,13 +79,13 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
   store::LiveSet live;
   for (int pass = 0; pass < 2; ++pass) {
     static_cast<void>(store::pass_over_directory(
-        pool, words, pass == 0 ? 0 : since, pass != 0,
+        pool, pass == 0 ? 0 : since, pass != 0,
         [&](std::uint64_t page, const format::Entry& entry) { live.take(page, entry, committed); },
         [](std::uint64_t) {}));
   }
-  for (const auto& [id, place] : live.places()) FUZZ_REQUIRE(place.page <= pages);
+  for (const auto& place : live.resolve()) FUZZ_REQUIRE(place.page <= pages);
 
-  index::IdIndex ids(directory, words, pool, {}, false);
+  index::IdIndex ids(directory, *opened, words, pool, {}, false);
   if (with_index && ids.rebuild(pages, input.below(pages + 1))) {
     const auto table = ids.current();
     FUZZ_REQUIRE(table);
@@ -100,7 +101,7 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
     }
   }
 
-  pages::Allocator allocator(pool, page_file, words);
+  pages::Allocator allocator(pool, page_file);
   pages::TakenRuns taken;
   for (int i = 0; with_allocation && i < 4; ++i) {
     const auto page = allocator.allocate(wanted, counters, taken);

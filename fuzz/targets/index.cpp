@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   file.resize((mode & 128) != 0 ? input.below(20'000) : format::kIndexBucketsOffset + 8 * format::kMinIndexBuckets);
 
   pages::BufferPool pool(*opened, words, geometry, kSeed);
-  index::IdIndex ids(directory, words, pool, identity, writable);
+  index::IdIndex ids(directory, *opened, words, pool, identity, writable);
   const std::uint8_t slots = input.byte() % 64;
   for (std::uint8_t i = 0;
        i < slots && file.size_bytes() > format::kIndexBucketsOffset + 8 * format::kMinIndexBuckets - 1; ++i) {

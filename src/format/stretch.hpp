@@ -16,8 +16,7 @@ struct StretchRecord {
   std::uint64_t lsn;         ///< no entry of the stretch has a higher one
   std::uint64_t free_space;  ///< a FreeSpace; 0: unknown
 };
-static_assert(sizeof(StretchRecord) == kStretchRecordBytes &&
-              std::has_unique_object_representations_v<StretchRecord>);
+static_assert(sizeof(StretchRecord) == kStretchRecordBytes && std::has_unique_object_representations_v<StretchRecord>);
 
 /// The free pages of one stretch. A record may claim more than there is: a write takes pages and does not correct the
 /// record. It never claims less, because a write that frees pages makes the record unknown.

@@ -328,45 +328,57 @@ Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
     if (bucket != wanted) continue;
     MENTEDB_TRY_ASSIGN(const bool others, belongs_to_another(id, page));
     if (others) return false;
-    MENTEDB_TRY(table->store(hashed.start + i, format::kTombstone));
-    MENTEDB_TRY(tidy(*table, hashed.start + i));
+    MENTEDB_TRY(free_bucket(*table, hashed.start, hashed.start + i));
     return true;
   }
   return false;
 }
 
-// Empties the tombstones around `position` that no probe needs. A probe for an id passes the buckets from where the id
-// begins to where it lies, so a tombstone is needed only in front of an id that begins at it or before it. Emptying one
-// that is not needed hides no id, whatever a reader is doing.
-Result<void> IdIndex::tidy(Table& table, std::uint64_t position) {
-  std::uint64_t end = position;
-  while (end - position < Table::kTidyReach && table.load(end) != format::kEmptyBucket) ++end;
-  if (table.load(end) != format::kEmptyBucket) return {};
-  std::uint64_t emptied = 0;
-  std::uint64_t passed = 0;  // from the bucket that is looked at on, so many are passed by probes for later ids
-  for (std::uint64_t back = 1; back <= end - position + Table::kTidyReach; ++back) {
-    const std::uint64_t at = end - back;
-    const std::uint64_t bucket = table.load(at);
+// The tombstones before and behind `position`, that bucket counted as one, that no probe needs: from the back. A probe
+// for an id passes the buckets from where the id begins to where it lies, so a tombstone is needed only in front of an
+// id that begins at it or before it. `start`: looks no further back than the block that this bucket lies in.
+IdIndex::Unneeded IdIndex::find_unneeded(const Table& table, std::uint64_t start, std::uint64_t position) const {
+  Unneeded found;
+  std::uint64_t end = position + 1;
+  while (end - position < Unneeded::kReach && table.load(end) != format::kEmptyBucket) ++end;
+  if (table.load(end) != format::kEmptyBucket) return found;
+  const std::uint64_t mask = table.bucket_count() - 1;
+  const std::uint64_t least = end - Unneeded::kReach - std::min(end - Unneeded::kReach, Unneeded::kReach);
+  const std::uint64_t first = std::max(start - (start & mask) % Table::kBucketsPerBlock, least);
+  std::uint64_t passed = 0;  // so many buckets, from the one that is looked at back, are passed by probes for later ids
+  for (std::uint64_t at = end; at-- > first;) {
+    const std::uint64_t bucket = at == position ? format::kTombstone : table.load(at);
     if (bucket == format::kEmptyBucket) break;
     std::uint64_t passed_before = passed > 0 ? passed - 1 : 0;
     if (bucket == format::kTombstone) {
-      if (passed == 0) {
-        MENTEDB_TRY(table.store(at, format::kEmptyBucket));
-        ++emptied;
-      }
+      if (passed == 0 && found.count < found.positions.size()) found.positions[found.count++] = at;
     } else {
       const std::uint64_t page = format::bucket_page(bucket);
       if (!pool_.contains(page)) break;
       const auto entry = pool_.read_entry(page);
-      if (!entry || !*entry || !format::is_memory((*entry)->type)) break;  // nobody can tell where its id begins
+      if (!entry || !*entry || !format::is_memory((*entry)->type))
+        break;  // the entry does not tell where its id begins
       const format::IdHash begins = hash(MemoryId{(*entry)->id});
       if (begins.fingerprint != format::bucket_fingerprint(bucket)) break;
-      passed_before = std::max(passed_before, (at - begins.start) & (table.bucket_count() - 1));
+      passed_before = std::max(passed_before, (at - begins.start) & mask);
     }
     passed = passed_before;
   }
-  if (emptied == 0) return {};
-  return table.set_used(table.used() - std::min(table.used(), emptied));
+  return found;
+}
+
+// Emptying a bucket that no probe needs hides no id, whatever a reader is doing. The id's own bucket goes first: until
+// then the tombstones before it are needed.
+Result<void> IdIndex::free_bucket(Table& table, std::uint64_t start, std::uint64_t position) {
+  const Unneeded unneeded = find_unneeded(table, start, position);
+  const auto all = std::span(unneeded.positions).first(unneeded.count);
+  const bool empty = std::ranges::find(all, position) != all.end();
+  MENTEDB_TRY(table.store(position, empty ? format::kEmptyBucket : format::kTombstone));
+  for (const std::uint64_t other : all) {
+    if (other != position) MENTEDB_TRY(table.store(other, format::kEmptyBucket));
+  }
+  if (all.empty()) return {};
+  return table.set_used(table.used() - std::min<std::uint64_t>(table.used(), all.size()));
 }
 
 Result<void> IdIndex::rewrite() {

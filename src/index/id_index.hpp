@@ -12,6 +12,7 @@
 // copy only when bucket and N are unchanged. `Probe` (index/table.hpp) leads through that.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -111,7 +112,13 @@ class IdIndex {
   Result<std::unique_ptr<Table>> write_table(std::uint64_t number, std::span<const std::uint64_t> buckets,
                                              std::uint64_t used);
   Result<std::uint64_t> unused_number() const;
-  Result<void> tidy(Table& table, std::uint64_t position);
+  struct Unneeded {
+    static constexpr std::uint64_t kReach = 64;
+    std::array<std::uint64_t, 3 * kReach> positions;
+    std::size_t count = 0;
+  };
+  Unneeded find_unneeded(const Table& table, std::uint64_t start, std::uint64_t position) const;
+  Result<void> free_bucket(Table& table, std::uint64_t start, std::uint64_t position);
   Result<bool> belongs_to_another(const MemoryId& id, std::uint64_t page) const;
   Table* adopt(std::unique_ptr<Table> table) const MENTEDB_REQUIRES(mutex_);
 

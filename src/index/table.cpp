@@ -34,8 +34,7 @@ Result<void> Table::rewrite() {
 Result<void> Table::make_writable(std::uint64_t position) {
   std::uint64_t length = 1;
   while (length < bucket_count() && load(position + length - 1) != format::kEmptyBucket) ++length;
-  const std::uint64_t first = (position - std::min(kTidyReach, bucket_count() - length)) & mask_;
-  length = std::min(length + kTidyReach, bucket_count());
+  const std::uint64_t first = position & mask_;
   const std::uint64_t until_end = std::min(length, bucket_count() - first);
   MENTEDB_TRY(mapping_->make_writable(format::kIndexBucketsOffset + 8 * first, 8 * until_end));
   if (length == until_end) return {};

@@ -42,11 +42,10 @@ class Table {
   Result<void> set_used(std::uint64_t used);
   /// Writes every bucket again as it is.
   Result<void> rewrite();
-  /// Makes the buckets ready for stores that `set` and `erase` of an id store to: those from `position` to the next
-  /// empty one, and a few before.
+  /// Makes the buckets from `position` to the next empty one ready for stores, and with them the others of their
+  /// blocks. `set` and `erase` of an id store to no other bucket.
   Result<void> make_writable(std::uint64_t position);
-  /// How many buckets before and behind an erased one may be tidied.
-  static constexpr std::uint64_t kTidyReach = 64;
+  static constexpr std::uint64_t kBucketsPerBlock = base::kBlockBytes / 8;
   /// The file, to be synced. Nothing for a table in private memory.
   vfs::File* file() { return file_.get(); }
 

@@ -50,9 +50,10 @@ TEST_F(CommandFaults, AHalfMadeDestinationIsRemoved) {
 
 // Every message says what to do, also for an errno that nobody thought of.
 TEST_F(CommandFaults, EveryErrnoHasARemedy) {
+  constexpr const char* kNobody = "11111111-0000-4000-8000-000000000001";
   stored("text");
   for (const char* error : {"EIO", "ENODEV", "ESTALE", "ENOLCK", "EINVAL"}) {
-    const CommandResult result = run_with(std::string("flock:error=") + error, {"list"});
+    const CommandResult result = run_with(std::string("flock:error=") + error, {"delete", kNobody});
     EXPECT_EQ(result.status, 1);
     EXPECT_NE(result.err.find("wal.log: "), std::string::npos) << result.err;
     EXPECT_NE(result.err.find("; "), std::string::npos) << result.err;

@@ -13,7 +13,7 @@ class Salvage : public CommandTest {
     file << std::string(bytes, '\0');
     ASSERT_TRUE(file.flush());
   }
-  static std::uint64_t page_offset(std::uint64_t page) { return 8'192 + (2 << 20) + (page - 1) * 1'024; }
+  static std::uint64_t page_offset(std::uint64_t page) { return 196'608 + (2 << 20) + (page - 1) * 1'024; }
 };
 
 TEST_F(Salvage, ADamagedPageCostsItsMemoryOnly) {
@@ -51,7 +51,7 @@ TEST_F(Salvage, PagesStandInForALogWithoutHeader) {
 TEST_F(Salvage, AMemoryWithoutItsDirectoryEntryIsSavedWithAWarning) {
   stored("found");
   ok({"checkpoint"});
-  wipe("pages.db", 8'192, 32);
+  wipe("pages.db", 196'608, 32);
   const std::string text = ok({"salvage", "rescued"});
   EXPECT_NE(text.find("1 memory saved"), std::string::npos) << text;
   EXPECT_NE(text.find("may have been deleted"), std::string::npos) << text;

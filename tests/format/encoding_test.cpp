@@ -84,8 +84,8 @@ TEST(Encoding, Superblock) {
                      .seed = kSeed},
                     block);
   EXPECT_EQ(hex(std::span(block).first(sizeof(Superblock))),
-            "3d 5f d8 bd 40 d0 a3 5e  4d 65 6e 74 65 44 42 70\n"
-            "01 00 00 00 02 00 00 00  00 04 00 00 00 00 00 00\n"
+            "47 6d a0 80 99 83 31 4e  4d 65 6e 74 65 44 42 70\n"
+            "02 00 00 00 02 00 00 00  00 04 00 00 00 00 00 00\n"
             "57 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f\n"
             "1c 10 11 12 13 14 15 16  17 18 19 1a 1b 1c 1d 1e\n"
             "ef cd ab 89 67 45 23 01");
@@ -103,8 +103,8 @@ TEST(Encoding, LogHeader) {
   slot.counters = kCounters;
   encode_log_header(slot, block);
   EXPECT_EQ(hex(std::span(block).first(sizeof(LogHeader))),
-            "32 b2 be 02 3d 64 a6 4e  4d 65 6e 74 65 44 42 6c\n"
-            "01 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00\n"
+            "cd 5e 69 da ee ec 86 a9  4d 65 6e 74 65 44 42 6c\n"
+            "02 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00\n"
             "ef cd ab 89 67 45 23 01  2a 00 00 00 00 00 00 00\n"
             "57 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f\n"
             "1c 10 11 12 13 14 15 16  17 18 19 1a 1b 1c 1d 1e\n"
@@ -230,8 +230,8 @@ TEST(Encoding, IdIndex) {
                        .bucket_count = 1'024},
                       block);
   EXPECT_EQ(hex(std::span(block).first(sizeof(IndexHeader))),
-            "66 52 36 33 f5 0f b1 2e  4d 65 6e 74 65 44 42 69\n"
-            "01 00 00 00 00 00 00 00  57 01 02 03 04 05 06 07\n"
+            "4d 8b 63 2a a0 05 c5 e3  4d 65 6e 74 65 44 42 69\n"
+            "02 00 00 00 00 00 00 00  57 01 02 03 04 05 06 07\n"
             "08 09 0a 0b 0c 0d 0e 0f  1c 10 11 12 13 14 15 16\n"
             "17 18 19 1a 1b 1c 1d 1e  b0 07 00 00 00 00 00 00\n"
             "00 00 00 00 00 00 00 00  01 00 00 00 00 00 00 00\n"

@@ -46,25 +46,27 @@ class SystemCalls : public testing::Test {
   }
 };
 
-// Lock; R11; log; sync; run; directory entry; R11 again; unlock. The id index and the shared state are memory: madvise
-// asks whether they can be stored to (0.3 us each), the words and the id's slot before the log, and both again after.
+// Lock; R11; log; sync; stretch record; run; directory entry; R11 again; unlock. The id index and the shared state are
+// memory: madvise asks whether they can be stored to (0.3 us each), the words and the id's slot before the log, and
+// both again after.
 const Names kStore{"flock",    "statx",     "statx",   "madvise",  "madvise",  "madvise",
-                   "pwrite64", "fdatasync", "madvise", "pwrite64", "pwrite64", "madvise",
-                   "madvise",  "madvise",   "statx",   "statx",    "flock"};
+                   "pwrite64", "fdatasync", "madvise", "pwrite64", "pwrite64", "pwrite64",
+                   "madvise",  "madvise",   "madvise", "statx",    "statx",    "flock"};
 
 TEST_F(SystemCalls, StoreOfANewMemory) { EXPECT_EQ(calls_of("store 3 1"), kStore); }
 
 // The old run is freed: its entry and its header.
 TEST_F(SystemCalls, Update) {
-  const Names update{"flock",    "statx",     "statx",   "madvise",  "madvise",  "madvise",
-                     "pwrite64", "fdatasync", "madvise", "pwrite64", "pwrite64", "madvise",
-                     "pwrite64", "pwrite64",  "madvise", "statx",    "statx",    "flock"};
+  const Names update{"flock",     "statx",   "statx",    "madvise",  "madvise",  "madvise", "pwrite64",
+                     "fdatasync", "madvise", "pwrite64", "pwrite64", "pwrite64", "madvise", "pwrite64",
+                     "pwrite64",  "madvise", "statx",    "statx",    "flock"};
   EXPECT_EQ(calls_of("update 1 3"), update);
 }
 
 TEST_F(SystemCalls, Delete) {
-  const Names deletion{"flock",   "statx",   "statx",    "madvise",  "madvise", "madvise", "pwrite64", "fdatasync",
-                       "madvise", "madvise", "pwrite64", "pwrite64", "madvise", "statx",   "statx",    "flock"};
+  const Names deletion{"flock",    "statx",     "statx",   "madvise",  "madvise", "madvise",
+                       "pwrite64", "fdatasync", "madvise", "pwrite64", "madvise", "madvise",
+                       "pwrite64", "pwrite64",  "madvise", "statx",    "statx",   "flock"};
   EXPECT_EQ(calls_of("delete 1"), deletion);
 }
 

@@ -44,6 +44,26 @@ TEST(Scan, MissesNoMemoryThatMovesBehindIt) {
   }
 }
 
+// The same, while the count of what the pass finds stays right: as many memories are stored before the cursor.
+TEST(Scan, ANewMemoryBeforeTheCursorHidesNoneThatMovesBehindIt) {
+  for (std::uint64_t stored = 1; stored <= 3; ++stored) {
+    SimDisk disk;
+    auto [writer, reader] = open_processes<2>(disk);
+    store_memories(*writer, 0, 199);
+    std::map<std::uint64_t, std::uint64_t> at;
+    for (const auto& [id, page] : list(writer)) at[page.value] = number_of(id);
+    for (std::uint64_t page = 1; page <= 3; ++page) must(writer->delete_memory(memory_id(at[page])));
+    Trace trace(disk);
+    trace.before(reader, step(StepKind::copy).nth(2), [&] {
+      for (std::uint64_t n = 0; n < 3; ++n) must(writer->update_memory(make_memory(at[150 + n], 2)));
+      for (std::uint64_t n = 0; n < stored; ++n) must(writer->store_memory(make_memory(500 + n, 1)));
+    });
+    std::set<MemoryId> listed;
+    for (const auto& [id, page] : must(reader->scan_all_memories())) listed.insert(id);
+    for (std::uint64_t n = 0; n < 3; ++n) EXPECT_TRUE(listed.contains(memory_id(at[150 + n])));
+  }
+}
+
 // A quiet store is read in one pass: the entries of its pages once, and nothing else.
 TEST(Scan, ReadsAQuietStoreOnce) {
   SimDisk disk;

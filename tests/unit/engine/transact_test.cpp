@@ -277,7 +277,7 @@ TEST(TransactOnOneThread, CallsThroughAnotherEngineAnswerAtOnce) {
     EXPECT_TRUE(is_error(second.transact([](Transaction&) { return Result<void>{}; }), ErrorCode::busy, kHolds));
     EXPECT_TRUE(is_error(second.checkpoint(), ErrorCode::busy, kHolds));
     EXPECT_TRUE(is_error(second.recover(), ErrorCode::busy, kHolds));
-    EXPECT_TRUE(is_error(StorageEngine::open(temp / "store", patient), ErrorCode::busy, kHolds));
+    EXPECT_TRUE(ok(StorageEngine::open(temp / "store", patient))) << "needs no lock";
     EXPECT_TRUE(is_error(salvage(temp / "store", temp / "saved", std::chrono::seconds(5)), ErrorCode::busy, kHolds));
     EXPECT_TRUE(ok(verify_store(temp / "store", std::chrono::seconds(5)))) << "needs no lock";
     EXPECT_TRUE(is_error(first.checkpoint(), ErrorCode::invalid_argument));

@@ -40,9 +40,9 @@ TEST_F(StretchesTest, OneBatchWritesEachRecordOnce) {
   for (std::uint64_t page = 1; page <= 100; ++page) changes.add(page, 1, page, page == 50);
   disk.set_tracing(true);
   must(changes.write(pool, pages));
-  EXPECT_EQ(disk.trace().size() - static_cast<std::size_t>(std::ranges::count_if(disk.trace(), [](const auto& step) {
-              return step.kind != mentedb::test::StepKind::write;
-            })),
+  EXPECT_EQ(disk.trace().size() -
+                static_cast<std::size_t>(std::ranges::count_if(
+                    disk.trace(), [](const auto& step) { return step.kind != mentedb::test::StepKind::write; })),
             1U);
   disk.set_tracing(false);
   EXPECT_EQ(pool.stretch_lsn(0), 100U);
