@@ -1,5 +1,7 @@
 #include "engine/engine_impl.hpp"
 
+#include <algorithm>
+
 #include "vfs/posix_vfs.hpp"
 
 namespace mentedb {
@@ -8,7 +10,7 @@ using store::Store;
 
 StorageEngine::Impl::Impl(vfs::Vfs& vfs, std::unique_ptr<Store> store)
     : vfs_(vfs), process_token_(vfs.process_token()), store_(store.get()) {
-  stores_.push_back(std::move(store));
+  stores_.push_back({.store = std::move(store), .calls = {}});
 }
 
 StorageEngine::Impl::Impl(vfs::Vfs& vfs) : vfs_(vfs), process_token_(vfs.process_token()), store_(nullptr) {
@@ -24,7 +26,7 @@ StorageEngine::Impl& StorageEngine::Impl::moved_from() {
 // the operations that this engine has seen committed. Else the call gets the error of R11.
 Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason) {
   const base::MutexLock guard(stores_mutex_);
-  if (stores_.back().get() != &replaced) return stores_.back().get();
+  if (stores_.back().store.get() != &replaced) return stores_.back().store.get();
   Options options = replaced.options();
   options.page_size_bytes = 0;
   // `refuse`: when the store was removed or moved away, no new store is made in its place.
@@ -32,9 +34,23 @@ Result<Store*> StorageEngine::Impl::reopen(Store& replaced, const Error& reason)
   const bool same = fresh && (*fresh)->files().same_store(replaced.files()) &&
                     (*fresh)->state().committed_lsn() >= replaced.state().committed_lsn();
   if (!same) return std::unexpected(reason);
-  stores_.push_back(std::move(*fresh));
-  store_.store(stores_.back().get(), std::memory_order_release);
-  return stores_.back().get();
+  stores_.reserve(stores_.size() + 1);
+  store_.store(fresh->get(), std::memory_order_seq_cst);
+  stores_.back().calls = {};  // after the store: a call that begins now does not meet the replaced one
+  stores_.push_back({.store = std::move(*fresh), .calls = {}});
+  has_replaced_.store(true, std::memory_order_relaxed);
+  return stores_.back().store.get();
+}
+
+void StorageEngine::Impl::give_back_replaced() {
+  if (vfs_.process_token() != process_token_) return;  // the parent's threads may hold the mutex for ever
+  const base::MutexLock guard(stores_mutex_);
+  if (stores_.empty()) return;
+  const auto current = stores_.end() - 1;
+  stores_.erase(std::remove_if(stores_.begin(), current,
+                               [this](Opened& opened) { return gate_.calls().have_left(opened.calls); }),
+                current);
+  has_replaced_.store(stores_.size() > 1, std::memory_order_relaxed);
 }
 
 // R11, for a call that may be a read. Files that cannot be looked at count as unchanged: the open ones can be read.

@@ -35,11 +35,12 @@ class StorageEngine::Impl {
   /// becomes `out_of_memory`. R11: twice a second the call looks whether the files were replaced.
   template <class Body>
   auto call(Body&& body) -> decltype(body(std::declval<store::Store&>())) {
+    const AfterCall after(*this);  // before the pass: it works when the call has left
     try {
       const auto pass = gate_.enter();
       if (!pass) return closed();
       if (vfs_.process_token() != process_token_) return forked();
-      store::Store* store = store_.load(std::memory_order_acquire);
+      store::Store* store = store_.load(std::memory_order_seq_cst);
       if (const auto now = vfs_.coarse_now(); watch_.due(now)) [[unlikely]] {
         MENTEDB_TRY_ASSIGN(store, look_at_files(*store, now));
       }
@@ -90,6 +91,21 @@ class StorageEngine::Impl {
   static std::unexpected<Error> nested() {
     return base::fail(ErrorCode::invalid_argument, "inside transact, write through the transaction");
   }
+  /// Gives back the replaced stores that no call is inside of any more.
+  class AfterCall {
+   public:
+    explicit AfterCall(Impl& impl) : impl_(impl) {}
+    ~AfterCall() {
+      if (impl_.has_replaced_.load(std::memory_order_relaxed)) [[unlikely]]
+        impl_.give_back_replaced();
+    }
+    AfterCall(const AfterCall&) = delete;
+    AfterCall& operator=(const AfterCall&) = delete;
+
+   private:
+    Impl& impl_;
+  };
+  void give_back_replaced() MENTEDB_EXCLUDES(stores_mutex_);
   Result<store::Store*> reopen(store::Store& replaced, const Error& reason) MENTEDB_EXCLUDES(stores_mutex_);
   /// The same for a write. It fails with `reason` also for want of memory, since the old files may hold the write.
   Result<store::Store*> reopen_after(store::Store& replaced, store::Failure& reason) {
@@ -108,9 +124,14 @@ class StorageEngine::Impl {
   engine::FileWatch watch_;
   engine::WriteQueue writes_;
   engine::WakePause wake_pause_;
+  struct Opened {
+    std::unique_ptr<store::Store> store;
+    base::Lanes::Departure calls;  ///< since the store was replaced
+  };
   base::Mutex stores_mutex_;
   /// The last store is current. A reader may still be inside an older one.
-  std::vector<std::unique_ptr<store::Store>> stores_ MENTEDB_GUARDED_BY(stores_mutex_);
+  std::vector<Opened> stores_ MENTEDB_GUARDED_BY(stores_mutex_);
+  std::atomic<bool> has_replaced_{false};
   std::atomic<store::Store*> store_;
 };
 

@@ -29,11 +29,17 @@ std::string name_of(const testing::TestParamInfo<Operation>& info) { return info
 
 class KillPoint : public testing::TestWithParam<Operation> {
  protected:
-  // Runs warm-up and operation under the given tracer; false when the actor died before it answered the last line.
-  bool run(const std::filesystem::path& store, const std::vector<std::string>& tracer) {
+  enum class End { answered, killed, killed_before };
+  // Runs warm-up and operation under the given tracer, and tells whether the actor died before it answered the last
+  // line, or a line of the warm-up.
+  End run(const std::filesystem::path& store, const std::vector<std::string>& tracer) {
     ActorProcess actor = start_actor(store, {"serve"}, {.wrapper = tracer, .output = std::nullopt});
     for (const std::string& line : GetParam().before) {
       const auto answer = actor.ask(line);
+      if (answer == "(no answer)") {
+        actor.wait();
+        return End::killed_before;
+      }
       if (!answer.starts_with("ok")) ADD_FAILURE() << line << ": " << answer;
     }
     const std::string last = actor.ask("window " + GetParam().line);
@@ -42,7 +48,7 @@ class KillPoint : public testing::TestWithParam<Operation> {
     if (last != "(no answer)") {
       EXPECT_TRUE(last.starts_with("ok")) << last;
     }
-    return last != "(no answer)";
+    return last == "(no answer)" ? End::killed : End::answered;
   }
 
   // Everything acknowledged before is there; the interrupted operation is there as a whole or not at all.
@@ -94,7 +100,7 @@ TEST_P(KillPoint, AtEverySystemCall) {
   {
     auto peer = prepare(scratch / "recorded");
     ASSERT_TRUE(ok(peer));
-    ASSERT_TRUE(run(scratch / "recorded", trace_into(trace)));
+    ASSERT_EQ(run(scratch / "recorded", trace_into(trace)), End::answered);
     calls = calls_between_marks(trace);
   }
   ASSERT_GT(calls.size(), 2U) << "the operation makes no system call";
@@ -102,13 +108,20 @@ TEST_P(KillPoint, AtEverySystemCall) {
   for (std::size_t i = 0; i < calls.size(); ++i) {
     SCOPED_TRACE("killed as it entered call " + std::to_string(i) + ": " + calls[i].text);
     const auto store = scratch / ("store-" + std::to_string(i));
-    auto peer = prepare(store);
-    ASSERT_TRUE(ok(peer));
-    const bool survived = run(store, signal_at(calls[i], "KILL", trace));
-    if (!survived) ++killed;
-    ASSERT_NO_FATAL_FAILURE(expect_survived(*peer, store, i % 2 == 0));
-    ASSERT_TRUE(ok(peer->close()));
-    std::filesystem::remove_all(store);
+    // strace counts the calls. Each store has its own seed, so the id of one store in some hundreds meets another in
+    // the id index, and then a call more or less is made before the window. Such a store is made again.
+    End end = End::killed_before;
+    for (int attempt = 0; attempt < 5 && end != End::killed; ++attempt) {
+      auto peer = prepare(store);
+      ASSERT_TRUE(ok(peer));
+      end = run(store, signal_at(calls[i], "KILL", trace));
+      if (end != End::killed_before) {
+        ASSERT_NO_FATAL_FAILURE(expect_survived(*peer, store, i % 2 == 0));
+      }
+      ASSERT_TRUE(ok(peer->close()));
+      std::filesystem::remove_all(store);
+    }
+    if (end == End::killed) ++killed;
   }
   EXPECT_EQ(killed, calls.size());
   std::cout << "[ killed   ] " << GetParam().name << " at " << killed << " system calls\n";

@@ -131,6 +131,22 @@ TEST_F(ReplacedFiles, BothByTheSameStore) {
 }
 
 // An older copy of itself lacks what was acknowledged: that must not be built upon in silence.
+// Each replacement left the descriptors and the mappings of the replaced files until the engine was closed.
+TEST_F(ReplacedFiles, WhatWasReplacedGivesEverythingBack) {
+  const auto descriptors = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
+  const auto before = descriptors();
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const auto copy = scratch_ / ("copy-" + std::to_string(i));
+    fs::copy(store_, copy);
+    copy_over(copy, store_, {"wal.log", "pages.db"});
+    ASSERT_TRUE(ok(engine_->store_memory(versioned_memory(100 + i, 1))));
+  }
+  EXPECT_LE(descriptors(), before + 1) << "a directory stream";
+  for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(version_in(*engine_, 100 + i), 1U);
+}
+
 TEST_F(ReplacedFiles, BothByAnOlderCopyOfTheSameStore) {
   fs::create_directory(scratch_ / "old");
   copy_over(store_, scratch_ / "old", {"wal.log", "pages.db"});

@@ -326,6 +326,25 @@ TEST_F(PosixVfs, RandomBytesDiffer) {
   EXPECT_FALSE(std::all_of(a.end() - 100, a.end(), [](std::byte x) { return x == std::byte{0}; }));
 }
 
+TEST_F(PosixVfs, AFileIsSharedLikeAnother) {
+  const auto like = file();
+  const auto path = std::filesystem::path(like->path());
+  std::filesystem::permissions(path, std::filesystem::perms(0640));
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(path.c_str(), 64'001, 64'000), 0);
+  }
+  const auto directory = must(posix_vfs().open_directory(path.parent_path(), false));
+  const auto fresh = must(directory->open("fresh", OpenMode::create, false));
+  fresh->share_like(*like);
+  struct stat expected{};
+  struct stat found{};
+  ASSERT_EQ(stat(path.c_str(), &expected), 0);
+  ASSERT_EQ(stat((path.parent_path() / "fresh").c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 07777U, 0640U);
+  EXPECT_EQ(found.st_uid, expected.st_uid);
+  EXPECT_EQ(found.st_gid, expected.st_gid);
+}
+
 TEST_F(PosixVfs, TheClockRunsForward) {
   const auto before = posix_vfs().now();
   posix_vfs().sleep(std::chrono::milliseconds(2));
