@@ -343,15 +343,15 @@ IdIndex::Unneeded IdIndex::find_unneeded(const Table& table, std::uint64_t start
   while (end - position < Unneeded::kReach && table.load(end) != format::kEmptyBucket) ++end;
   if (table.load(end) != format::kEmptyBucket) return found;
   const std::uint64_t mask = table.bucket_count() - 1;
-  const std::uint64_t least = end - Unneeded::kReach - std::min(end - Unneeded::kReach, Unneeded::kReach);
-  const std::uint64_t first = std::max(start - (start & mask) % Table::kBucketsPerBlock, least);
+  const std::uint64_t first = start - (start & mask) % Table::kBucketsPerBlock;
   std::uint64_t passed = 0;  // so many buckets, from the one that is looked at back, are passed by probes for later ids
-  for (std::uint64_t at = end; at-- > first;) {
+  std::size_t looks = 0;
+  for (std::uint64_t at = end; at-- > first && looks < found.positions.size(); ++looks) {
     const std::uint64_t bucket = at == position ? format::kTombstone : table.load(at);
     if (bucket == format::kEmptyBucket) break;
     std::uint64_t passed_before = passed > 0 ? passed - 1 : 0;
     if (bucket == format::kTombstone) {
-      if (passed == 0 && found.count < found.positions.size()) found.positions[found.count++] = at;
+      if (passed == 0) found.positions[found.count++] = at;
     } else {
       const std::uint64_t page = format::bucket_page(bucket);
       if (!pool_.contains(page)) break;
