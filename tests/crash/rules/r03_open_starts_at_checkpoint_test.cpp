@@ -85,6 +85,11 @@ TEST(R3, AFailedWriteOfTheLogSendsTheNextOpenToTheLog) {
   Trace trace(disk);
   trace.fail(writer, sync_of(kWalLog), EIO);
   EXPECT_TRUE(is_error(writer->store_memory(make_memory(4, 1)), ErrorCode::io_error));
+  // Also one that may not repair: the mark is gone, and so it asks the log.
+  Process read_only = Process::idle(disk);
+  const Event asked = trace.watch(read_only, read_of(kWalLog).from_byte(format::kLogStart));
+  static_cast<void>(read_only.try_open(read_only_options()));
+  EXPECT_TRUE(asked.came());
   Process next = Process::idle(disk);
   const Event read = trace.watch(next, read_of(kWalLog).from_byte(format::kLogStart));
   next.open();
