@@ -82,6 +82,7 @@ Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::files
   StoreFiles files(vfs, path, options, if_absent);
   MENTEDB_TRY(files.open_log());
   auto lock = std::make_unique<StoreLock>(vfs, files.log_file());
+  std::unique_ptr<Store> store;  // before the hold: the lock that is held moves into it
   std::optional<StoreLock::Hold> hold;
   MENTEDB_TRY_ASSIGN(const bool found, files.find_pages());
   if (!found) {
@@ -90,7 +91,7 @@ Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::files
   }
   MENTEDB_TRY(files.check_unchanged());  // R11
   MENTEDB_TRY_ASSIGN(auto state, map_shared_state(files));
-  std::unique_ptr<Store> store(new Store(std::move(files), std::move(lock), std::move(state)));
+  store.reset(new Store(std::move(files), std::move(lock), std::move(state)));
   store->lock_->use_state(options.read_only ? nullptr : &store->state_);
   if (!hold) {
     store->poison_.cleared_by_open();  // before the look at the mark, which a poisoned store does not have

@@ -286,6 +286,11 @@ Program& Program::follow() {
 
 Program& Program::settle() {
   return add([](Process& process) {
+    // An open that finds the lock taken leaves the operations of a dead writer to the holder (R3). Who has had the lock
+    // has completed them.
+    const auto had_lock = process.engine->transact([](Transaction&) { return Result<void>(); });
+    if (!process.vfs.is_alive()) throw ProcessKilled{process.vfs.process()};
+    if (!had_lock) return;
     History::Found found;
     for (const std::uint64_t number : process.history.numbers()) {
       if (number >= kFirstFillerNumber) {
