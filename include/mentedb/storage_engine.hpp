@@ -248,7 +248,8 @@ class MENTEDB_EXPORT StorageEngine {
   /// @param timeout the longest wait in milliseconds; `std::chrono::milliseconds::max()`, and anything above ten years,
   /// waits for ever; 0 and less do not wait
   /// @return the committed LSN; not above `since` when the time is over
-  /// @errors `closed`: another thread closed the engine; the call notices within 100 ms
+  /// @errors `closed`: another thread closed the engine; the call notices within 100 ms; `incompatible`: the files were
+  /// replaced or removed
   /// @threads takes no lock; a commit of any process wakes the call; after a commit whose writer died it takes up to
   /// 100 ms. When a commit woke several waiters, each of them notices the next commit up to 0.3 ms times their number
   /// later (at most 100 ms), so that many waiters do not slow the writers down. A lone waiter is woken at once

@@ -90,16 +90,10 @@ Result<Table*> IdIndex::find_current() const {
   return adopt(std::move(*table));
 }
 
-namespace {
-
-// False when the table may be sound, and this process lacks something to map it. A rebuild would not help, and it would
-// keep the writers waiting.
 bool asks_for_a_rebuild(const Error& error) {
   return error.code == ErrorCode::not_found || error.code == ErrorCode::corruption ||
          error.code == ErrorCode::invalid_argument || (error.code == ErrorCode::io_error && error.os_error == EIO);
 }
-
-}  // namespace
 
 Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memory_count) {
   const auto table = find_current();

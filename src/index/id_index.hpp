@@ -41,6 +41,10 @@ struct Identity {
   vfs::FileId pages;
 };
 
+/// What an error of `IdIndex::current` means. False when the table may be sound, and this process lacks something to
+/// map it: a rebuild would not help, and it would keep the writers waiting.
+bool asks_for_a_rebuild(const Error& error);
+
 /// Const methods are for readers, on any thread, without the lock. The others are for the lock holder.
 class IdIndex {
  public:

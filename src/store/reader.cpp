@@ -70,7 +70,7 @@ Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, std::u
   for (int spin = 0; spin < kSpins; ++spin) {
     const auto table = index_.current();
     if (!table) {
-      if (table.error().code != ErrorCode::not_found) return std::unexpected(table.error());
+      if (!index::asks_for_a_rebuild(table.error())) return std::unexpected(table.error());
       MENTEDB_TRY(repair_index());
       continue;
     }

@@ -47,7 +47,7 @@ const std::vector<Call>& calls() {
       {"scan_all_memories", read},
       {"for_each_memory", read},
       {"changes_since", read + Codes{resync_required}},
-      {"wait_for_change", any},
+      {"wait_for_change", any + Codes{incompatible}},
       {"allocate_page", write + Codes{capacity_exceeded}},
       {"write_page", write + Codes{not_found, invalid_argument, capacity_exceeded}},
       {"free_page", write + Codes{not_found}},
