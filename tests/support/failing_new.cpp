@@ -75,6 +75,13 @@ using mentedb::faults::allocate_or_throw;
 using mentedb::faults::release;
 constexpr std::size_t kUsual = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define MENTEDB_TEST_KEEPS_OPERATOR_NEW  // the thread sanitizer has its own, and its tests let no allocation fail
+#endif
+#endif
+
+#ifndef MENTEDB_TEST_KEEPS_OPERATOR_NEW
 void* operator new(std::size_t n) { return allocate_or_throw(n, kUsual); }
 void* operator new[](std::size_t n) { return allocate_or_throw(n, kUsual); }
 void* operator new(std::size_t n, std::align_val_t a) { return allocate_or_throw(n, static_cast<std::size_t>(a)); }
@@ -99,3 +106,4 @@ void operator delete(void* block, const std::nothrow_t&) noexcept { release(bloc
 void operator delete[](void* block, const std::nothrow_t&) noexcept { release(block); }
 void operator delete(void* block, std::align_val_t, const std::nothrow_t&) noexcept { release(block); }
 void operator delete[](void* block, std::align_val_t, const std::nothrow_t&) noexcept { release(block); }
+#endif
