@@ -28,9 +28,10 @@ struct Options {
   /// keeps others waiting. Default: 30 s.
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(30);
 
-  /// Never write to the directory: every write answers `read_only`. Works on read-only media. Opening takes the lock
-  /// for a moment, to read the log. When a crash left operations that are not in their pages, `open` answers `busy`
-  /// with the remedy `mentedb recover`, because only a writing engine may redo the log. Without a usable id index the
+  /// Never write to the directory: every write answers `read_only`. Works on read-only media. Where no writing
+  /// engine has opened the store since the machine started, opening takes the lock for a moment, to read the log. When
+  /// a crash of the machine left operations that are not in their pages, `open` then answers `busy` with the remedy
+  /// `mentedb recover`, because only a writing engine may redo the log. Without a usable id index the
   /// engine builds one in memory: 16 to 32 bytes for each memory, at least 8 KiB. Default: false.
   bool read_only = false;
 

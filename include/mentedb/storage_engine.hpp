@@ -75,14 +75,17 @@ class MENTEDB_EXPORT MemoryVisitor {
 class MENTEDB_EXPORT StorageEngine {
  public:
   /// Opens the store in `directory`. Creates the store, the directory and its parents when they are missing, with mode
-  /// 0700, unless `options.read_only` is set. Redoes the log from the last checkpoint before it returns, which recovers
-  /// the store after any crash. Holds no lock afterwards.
+  /// 0700, unless `options.read_only` is set. The first `open` after a start of the machine, or after the file system
+  /// was mounted, takes the lock and redoes the log from the last checkpoint, which recovers the store after any crash.
+  /// A later `open` takes no lock and waits for no writer. It repairs what a writer that died has left, when the lock
+  /// is free at once; else the next lock holder does. (Linux before 6.8 does not name mounts: there each `open` takes
+  /// the lock.) Holds no lock afterwards.
   /// @crash a crash while a store is created leaves no store, and the next `open` starts over; a crash while the log is
   /// redone loses nothing, and the next `open` redoes the log again
   /// @param directory a path on a local file system
   /// @param options the limits stand in options.hpp
   /// @errors `not_found`: `read_only` is set and there is no store; or the directory was removed meanwhile
-  /// @errors `busy`: the lock was not free in time; or `read_only` is set and operations are not in their pages yet
+  /// @errors `busy`: the store has to be recovered first, and the lock was not free in time or `read_only` is set
   /// @errors `invalid_argument`: an option is out of range, or the path or a file in it is no directory or regular file
   /// @errors `incompatible`: another program's files, a newer format, or another page size than the one asked for
   /// @errors `corruption`: superblock or log are damaged, a file is missing or too short, or the directory is an
@@ -90,7 +93,8 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `unsupported_filesystem`: locks or shared mappings do not work there, and `single_process` is not set
   /// @errors `permission_denied`: the user may not open the files, or every user may write them
   /// @threads any number of openers at once, also of a store that does not exist yet
-  /// @cost reads the log since the last checkpoint; after a reboot also the directory, to rebuild the id index
+  /// @cost about 20 system calls; with a recovery it reads the log since the last checkpoint, and after a reboot or
+  /// another mount also the directory, to rebuild the id index
   [[nodiscard]] static Result<StorageEngine> open(const std::filesystem::path& directory, const Options& options = {});
 
   StorageEngine(StorageEngine&&) noexcept;

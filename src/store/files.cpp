@@ -94,14 +94,13 @@ Result<void> StoreFiles::open_log() {
 
 // A lost log is not replaced by a new one: an empty log beside pages in use would hide the loss.
 Result<std::unique_ptr<vfs::File>> StoreFiles::open_log_file() {
-  const vfs::OpenMode mode = options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write;
-  auto log_file = directory_->open(kLogName, mode, true);
+  auto log_file = directory_->open(kLogName, open_mode(), true);
   if (log_file || log_file.error().code != ErrorCode::not_found) return log_file;
   // Creation makes the log first. So a superblock "created" without a log has two reasons: the log is lost, or another
   // process has just created both files, and then the log is there now.
-  MENTEDB_TRY_ASSIGN(const bool in_use, pages_are_in_use());
+  MENTEDB_TRY_ASSIGN(const auto in_use, created_pages());
   if (in_use) {
-    log_file = directory_->open(kLogName, mode, true);
+    log_file = directory_->open(kLogName, open_mode(), true);
     if (log_file || log_file.error().code != ErrorCode::not_found) return log_file;
     return base::failf(
         ErrorCode::corruption,
@@ -130,33 +129,27 @@ Result<void> StoreFiles::refuse_another_programs_store() const {
   return {};
 }
 
-Result<bool> StoreFiles::pages_are_in_use() {
-  const auto file = directory_->open(kPagesName, vfs::OpenMode::read_only, false);
+// Nothing when there is no pages.db, or none whose creation has ended.
+Result<std::optional<StoreFiles::Pages>> StoreFiles::created_pages() const {
+  auto file = directory_->open(kPagesName, open_mode(), false);
   if (!file) {
-    if (file.error().code == ErrorCode::not_found) return false;
+    if (file.error().code == ErrorCode::not_found) return std::nullopt;
     return std::unexpected(file.error());
   }
   std::array<std::byte, base::kBlockBytes> block{};
   MENTEDB_TRY_ASSIGN(const std::size_t got, (*file)->read_at(0, block));
   const auto superblock = format::decode_superblock(std::span(block).first(got), (*file)->path());
-  return superblock && superblock->state == StoreState::created;
+  if (!superblock || superblock->state != StoreState::created) return std::nullopt;
+  return Pages{.file = std::move(*file), .superblock = *superblock};
 }
 
 Result<bool> StoreFiles::find_pages() {
   const auto headers = log_->read_headers();
   if (!headers || headers->newest() == nullptr || headers->any_damaged()) return false;
-  auto file =
-      directory_->open(kPagesName, options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write, false);
-  if (!file) return false;
-  std::array<std::byte, base::kBlockBytes> block{};
-  const auto got = (*file)->read_at(0, block);
-  if (!got) return false;
-  const auto superblock = format::decode_superblock(std::span(block).first(*got), (*file)->path());
-  if (!superblock || superblock->state != StoreState::created || !format::belongs_to(*headers->newest(), *superblock)) {
-    return false;
-  }
-  superblock_ = *superblock;
-  pages_file_ = std::move(*file);
+  auto pages = created_pages();
+  if (!pages || !*pages || !format::belongs_to(*headers->newest(), (*pages)->superblock)) return false;
+  superblock_ = (*pages)->superblock;
+  pages_file_ = std::move((*pages)->file);
   MENTEDB_TRY(finish_open());
   return true;
 }
@@ -185,8 +178,7 @@ Result<void> StoreFiles::open_pages() {
 Result<bool> StoreFiles::needs_creation() {
   MENTEDB_TRY_ASSIGN(const auto headers, log_->read_headers());
   const bool log_is_empty = headers.newest() == nullptr && !headers.any_damaged();
-  auto pages_file =
-      directory_->open(kPagesName, options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write, false);
+  auto pages_file = directory_->open(kPagesName, open_mode(), false);
   if (!pages_file) {
     if (pages_file.error().code != ErrorCode::not_found) return std::unexpected(pages_file.error());
     if (log_is_empty) return true;

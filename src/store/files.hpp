@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,7 +74,12 @@ class StoreFiles {
  private:
   Result<std::unique_ptr<vfs::File>> open_log_file();
   Result<void> refuse_another_programs_store() const;
-  Result<bool> pages_are_in_use();
+  struct Pages {
+    std::unique_ptr<vfs::File> file;
+    format::Superblock superblock;
+  };
+  Result<std::optional<Pages>> created_pages() const;
+  vfs::OpenMode open_mode() const { return options_.read_only ? vfs::OpenMode::read_only : vfs::OpenMode::read_write; }
   Result<bool> needs_creation();
   Result<void> create();
   Result<void> finish_creation();

@@ -137,12 +137,12 @@ bool Store::is_recovered() const {
   const auto pages_bytes = files_.pages_file().size_bytes();
   const auto log_bytes = files_.log_file().size_bytes();
   const auto tail = state_.cached_tail();
-  return pages_bytes && log_bytes && *pages_bytes >= pool_.geometry().file_bytes(state_.page_count()) &&
-         (!tail || *log_bytes >= tail->offset);
+  const std::uint64_t pages = state_.page_count();
+  return pages_bytes && log_bytes && pages <= format::kMaxPageCount &&
+         *pages_bytes >= pool_.geometry().file_bytes(pages) && (!tail || *log_bytes >= tail->offset);
 }
 
-// R3: open() redoes from the checkpoint even when the cached tail is valid. Only an open engine may start at the tail,
-// and one that found the mark of an `open` before it.
+// R3, without a mark: open() redoes from the checkpoint even when the cached tail is valid.
 Result<void> Store::recover_at_open(Writer& writer) {
   const bool read_only = options().read_only;
   const std::uint64_t mark = recovery_mark();

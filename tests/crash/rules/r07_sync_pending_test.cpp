@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -14,6 +15,14 @@
 namespace mentedb::test {
 namespace {
 
+/// A checkpoint's sync of the file fails, and the process dies with the news.
+void dies_of_a_failed_sync(SimDisk& disk, Process& told, std::string_view file) {
+  Trace trace(disk);
+  trace.fail(told, sync_of(file), EIO);
+  trace.kill(told, any_step().after(sync_of(file)));
+  EXPECT_TRUE(dies([&] { return told->checkpoint(); }));
+}
+
 // R7, H6. The sync of pages.db fails and the checkpointer dies with the news. The process that comes next has a
 // descriptor that reports nothing, and must not trust it.
 TEST(R7, AFailedSyncOutlivesTheProcessThatWasTold) {
@@ -23,13 +32,7 @@ TEST(R7, AFailedSyncOutlivesTheProcessThatWasTold) {
     Process next = Process::idle(disk);
     if (!next_is_fresh) next.open();
     store_memories(*told, 0, 4);
-    {
-      Trace trace(disk);
-      trace.fail(told, sync_of(kPagesDb), EIO);
-      trace.kill(told, any_step().after(sync_of(kPagesDb)));
-      dies([&] { EXPECT_FALSE(told->checkpoint()); });
-    }
-    EXPECT_FALSE(told.is_alive());
+    dies_of_a_failed_sync(disk, told, kPagesDb);
 
     if (next_is_fresh) next.open();
     must(next->checkpoint());
@@ -52,13 +55,7 @@ TEST(R7, AFailedSyncOfTheIdIndexOutlivesTheProcessThatWasTold) {
     must(told->checkpoint());
     store_memories(*told, 5, 9);
     must(told->delete_memory(memory_id(0)));
-    {
-      Trace trace(disk);
-      trace.fail(told, sync_of(kIdIndex), EIO);
-      trace.kill(told, any_step().after(sync_of(kIdIndex)));
-      dies([&] { EXPECT_FALSE(told->checkpoint()); });
-    }
-    EXPECT_FALSE(told.is_alive());
+    dies_of_a_failed_sync(disk, told, kIdIndex);
 
     if (next_is_fresh) next.open();
     must(next->checkpoint());

@@ -58,6 +58,10 @@ TEST_F(SharedStateTest, ACachedTailThatIsImpossibleIsNone) {
       [](wal::Tail& t) { t.offset = 4'096; },
       [](wal::Tail& t) { t.offset = 8'193; },
       [](wal::Tail& t) { t.next_lsn = 0; },
+      // Sums with these would overflow.
+      [](wal::Tail& t) { t.epoch = UINT64_MAX; },
+      [](wal::Tail& t) { t.offset = UINT64_MAX - 4'095; },
+      [](wal::Tail& t) { t.next_lsn = UINT64_MAX; },
       [](wal::Tail& t) { t.counters.page_count = format::kMaxPageCount + 1; },
       [](wal::Tail& t) { t.counters.high_water = t.counters.page_count + 1; },
       [](wal::Tail& t) { t.counters.used_pages = t.counters.high_water + 1; },
