@@ -1,5 +1,7 @@
 // A full disk (I11): reading and deleting go on, and what a deletion frees can be used at once.
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "support/crash/process.hpp"
@@ -58,6 +60,25 @@ TEST(FullDisk, UpdatesGoOnAfterADeletion) {
     for (std::uint64_t i = 1; i <= 100; ++i) ASSERT_TRUE(ok(process->update_memory(make_memory(i, version)))) << i;
   }
   for (std::uint64_t i = 1; i <= 100; ++i) EXPECT_EQ(version_of(process, i), 7U) << i;
+}
+
+// The id index wants a larger file, and there is no space for it. There are free pages and free buckets, so stores go
+// on.
+TEST(FullDisk, StoresGoOnInAnIndexThatCannotGrow) {
+  SimDisk disk;
+  Process process(disk, growing_log());
+  constexpr std::uint64_t kLarge = 5'000;
+  must(process->store_memory(make_memory(kLarge, 1, 100'000)));
+  std::vector<MemoryNode> nodes;
+  for (std::uint64_t i = 0; i < 760; ++i) nodes.push_back(make_memory(i, 1, 4));
+  must(process->store_memories(nodes));
+  must(process->delete_memory(memory_id(kLarge)));
+  leave_room(disk, 0);
+  ASSERT_EQ(must(process->stats()).index_buckets, 1'024U);
+  for (std::uint64_t i = 760; i < 860; ++i) ASSERT_TRUE(ok(process->store_memory(make_memory(i, 1, 4)))) << i;
+  EXPECT_EQ(must(process->stats()).index_buckets, 1'024U);
+  for (std::uint64_t i = 0; i < 860; ++i) ASSERT_EQ(version_of(process, i), 1U) << i;
+  expect_sound(disk);
 }
 
 }  // namespace

@@ -243,5 +243,21 @@ TEST(RefusedDirectories, OnTheRealDisk) {
   EXPECT_TRUE(is_error(StorageEngine::open(temp / "sub"), ErrorCode::invalid_argument, "pages.db"));
 }
 
+// Within a mount `open` reads no log. It still looks whether the files are as long as the shared state says, and a file
+// that was cut short is told by who recovers. On the real disk: the simulated one has no truncate.
+TEST(RefusedFiles, AFileThatWasCutShortIsRefusedWithinAMount) {
+  for (const char* name : {"pages.db", "wal.log"}) {
+    const test::TempDirectory temp;
+    const auto path = temp / "store";
+    {
+      auto engine = must(StorageEngine::open(path));
+      for (std::uint64_t i = 0; i < 300; ++i) must(engine.store_memory(memory(i)));
+      ASSERT_TRUE(ok(StorageEngine::open(path)));
+    }
+    std::filesystem::resize_file(path / name, std::filesystem::file_size(path / name) / 2);
+    EXPECT_TRUE(is_error(StorageEngine::open(path), ErrorCode::corruption, name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace mentedb

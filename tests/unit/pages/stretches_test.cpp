@@ -1,5 +1,7 @@
 #include "pages/stretches.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "support/pages_fixture.hpp"
@@ -40,10 +42,7 @@ TEST_F(StretchesTest, OneBatchWritesEachRecordOnce) {
   for (std::uint64_t page = 1; page <= 100; ++page) changes.add(page, 1, page, page == 50);
   disk.set_tracing(true);
   must(changes.write(pool, pages));
-  EXPECT_EQ(disk.trace().size() -
-                static_cast<std::size_t>(std::ranges::count_if(
-                    disk.trace(), [](const auto& step) { return step.kind != mentedb::test::StepKind::write; })),
-            1U);
+  EXPECT_EQ(std::ranges::count(disk.trace(), mentedb::test::StepKind::write, &mentedb::test::TraceEntry::kind), 1);
   disk.set_tracing(false);
   EXPECT_EQ(pool.stretch_lsn(0), 100U);
 }
