@@ -88,16 +88,16 @@ TEST_F(Environment, ADirectoryWhosePathLeavesNoRoomIsRefusedAtOnce) {
 
 // In a chroot without /proc no directory could be created: "Operation not supported; look into the kernel's log".
 TEST_F(Environment, WithoutProcASingleProcessWorks) {
+#ifdef MENTEDB_TEST_ADDRESS_SANITIZER
+  GTEST_SKIP() << "without /proc the sanitizer's leak check ends the program, and its options cannot be read";
+#endif
   if (geteuid() != 0) GTEST_SKIP() << "needs root for chroot";
   const std::string root = path("root");
   const CommandResult made =
       shell("set -e; mkdir root; cp " + program() + " root/mentedb; for f in $(ldd " + program() +
             "| grep -o '/[^ ]*'); do mkdir -p root$(dirname $f); cp -L $f root$f; done");
   ASSERT_EQ(made.status, 0) << made.err;
-  // The leak sanitizer of a sanitized build needs /proc.
-  const auto in_root = [&](const std::string& words) {
-    return shell("ASAN_OPTIONS=detect_leaks=0 chroot root /mentedb --dir /store " + words);
-  };
+  const auto in_root = [&](const std::string& words) { return shell("chroot root /mentedb --dir /store " + words); };
   CommandResult result = in_root("store x");
   EXPECT_EQ(result.status, 1);
   EXPECT_NE(result.err.find("mount /proc, or set --single-process"), std::string::npos) << result.err;
