@@ -1,6 +1,7 @@
 #include "pages/allocator.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.hpp"
 #include "format/stretch.hpp"
@@ -70,6 +71,7 @@ class Allocator::Search {
   const TakenRuns& taken_;
   DirectoryCursor<BufferPool> entries_;
   std::uint64_t hole_ = 0;
+  bool unreadable_ = false;  ///< an entry of the stretch that is looked at
 };
 
 // What the record says. A stretch that the file has only a part of has no record.
@@ -119,7 +121,13 @@ Result<std::optional<std::uint64_t>> Allocator::Search::from(std::uint64_t page)
 Result<std::uint64_t> Allocator::Search::pages_in_use(std::uint64_t page) {
   if (page > published_) return 0;
   const auto read = entries_.at(page);
-  const auto entry = read ? *read : std::nullopt;
+  if (!read) {
+    // The disk cannot read the entry. Its neighbours fail with it, since they are brought into memory together.
+    if (read.error().os_error != EIO) return std::unexpected(read.error());
+    unreadable_ = true;
+    return Geometry::last_page_of_stretch(Geometry::stretch_of(page)) - page + 1;
+  }
+  const auto& entry = *read;
   if (!entry) return 1;  // a page with a damaged or unreadable entry may hold a memory
   if (format::is_free(entry->type)) return 0;
   if (format::is_head(entry->type)) return std::max<std::uint64_t>(entry->run_pages, 1);
@@ -140,6 +148,7 @@ Result<bool> Allocator::Search::look(std::uint64_t first, std::uint64_t last) {
     const std::uint64_t end = Geometry::last_page_of_stretch(stretch) + 1;
     const std::uint64_t stop = std::min(end, last + 1);
     const bool some_taken = taken_.overlap(begin, end - begin).has_value();
+    unreadable_ = false;
     FreeSpace seen;
     std::uint64_t free_from = page;  // the free run that is being read, within the stretch
     const auto end_of_run = [&](std::uint64_t at) {
@@ -166,8 +175,8 @@ Result<bool> Allocator::Search::look(std::uint64_t first, std::uint64_t last) {
       hole_ = 0;
     }
     if (free_from < stop) end_of_run(stop);
-    // What the batch has taken is still free when the batch fails.
-    if (first > begin || stop != end || some_taken || !is_whole(stretch)) continue;
+    // What the batch has taken is still free when the batch fails, and what cannot be read now may be free.
+    if (first > begin || stop != end || some_taken || unreadable_ || !is_whole(stretch)) continue;
     MENTEDB_TRY_ASSIGN(auto record, pool_.read_stretch(stretch));
     if (record.free_space == seen.word()) continue;
     record.free_space = seen.word();

@@ -46,24 +46,11 @@ Result<void> Applier::write_free_entries(const Operation& operation, const Apply
   return file_.write_freed_entries(header.page + part.first, part.count, head);
 }
 
-// Readers of changes skip a stretch by its LSN, so the LSN is raised before anything is published.
-Result<void> Applier::change_stretches(const ApplyPlan& plan, std::span<const Operation> operations) {
-  pages::StretchChanges changes;
-  for (const std::size_t i : plan.puts()) {
-    changes.add(operations[i].header.page, operations[i].header.run_pages, operations[i].lsn, false);
-  }
-  for (const auto& part : plan.frees()) {
-    const Operation& operation = operations[part.operation];
-    changes.add(operation.header.page + part.first, part.count, operation.lsn, true);
-  }
-  return changes.write(pool_, file_);
-}
-
 // ---- a commit
 
 Result<void> Applier::write(const ApplyPlan& plan, std::span<const Operation> operations) {
   file_.prepare(plan.max_run_pages());
-  MENTEDB_TRY(change_stretches(plan, operations));
+  MENTEDB_TRY(plan.stretches().write(pool_, file_));
   for (const std::size_t i : plan.puts()) {
     MENTEDB_TRY(write_put(operations[i], operations[i].payload));
     MENTEDB_TRY(write_put_entries(operations[i]));
@@ -148,7 +135,7 @@ Result<std::uint64_t> Applier::redo(const ApplyPlan& plan, std::span<const Opera
   if (!check) {
     file_.prepare(plan.max_run_pages());
     MENTEDB_TRY(state_.make_writable());
-    MENTEDB_TRY(change_stretches(plan, operations));
+    MENTEDB_TRY(plan.stretches().write(pool_, file_));
   }
   for (const std::size_t i : plan.puts()) {
     MENTEDB_TRY_ASSIGN(const bool was_missing, redo_put(operations[i], i, payloads, mode));

@@ -18,7 +18,6 @@
 #include "index/id_index.hpp"
 #include "pages/buffer_pool.hpp"
 #include "pages/page_file.hpp"
-#include "pages/stretches.hpp"
 #include "shared/shared_state.hpp"
 #include "store/apply_plan.hpp"
 
@@ -75,7 +74,6 @@ class Applier {
   Result<void> write_free_entries(const format::Operation& operation, const ApplyPlan::Free& part);
   Result<bool> redo_put(const format::Operation& operation, std::size_t number, PayloadSource& payloads, RedoMode mode);
   Result<bool> redo_free(const format::Operation& operation, const ApplyPlan::Free& part, RedoMode mode);
-  Result<void> change_stretches(const ApplyPlan& plan, std::span<const format::Operation> operations);
   bool entries_current(std::uint64_t page, std::uint32_t count, std::uint64_t lsn);
   bool run_current(std::uint64_t page, std::uint64_t lsn);
 

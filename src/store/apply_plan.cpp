@@ -24,6 +24,17 @@ ApplyPlan::ApplyPlan(std::span<const Operation> operations, bool overlapping) {
   } else {
     plan_distinct(operations);
   }
+  plan_stretches(operations);
+}
+
+void ApplyPlan::plan_stretches(std::span<const Operation> operations) {
+  for (const std::size_t i : puts_) {
+    stretches_.add(operations[i].header.page, operations[i].header.run_pages, operations[i].lsn, false);
+  }
+  for (const Free& part : frees_) {
+    const Operation& operation = operations[part.operation];
+    stretches_.add(operation.header.page + part.first, part.count, operation.lsn, true);
+  }
 }
 
 void ApplyPlan::plan_distinct(std::span<const Operation> operations) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "format/log_format.hpp"
+#include "pages/stretches.hpp"
 
 namespace mentedb::store {
 
@@ -28,17 +29,22 @@ class ApplyPlan {
   const std::vector<std::size_t>& index_sets() const { return index_sets_; }
   const std::vector<std::size_t>& index_erases() const { return index_erases_; }
   std::uint64_t max_run_pages() const { return max_run_pages_; }
+  /// What the puts and the frees do to the records of the stretches. Readers of changes skip a stretch by its LSN, so
+  /// they are written first.
+  const pages::StretchChanges& stretches() const { return stretches_; }
 
  private:
   void plan_distinct(std::span<const format::Operation> operations);
   void plan_pages(std::span<const format::Operation> operations);
   void plan_index(std::span<const format::Operation> operations);
+  void plan_stretches(std::span<const format::Operation> operations);
 
   std::vector<std::size_t> puts_;
   std::vector<Free> frees_;
   std::vector<std::size_t> index_sets_;
   std::vector<std::size_t> index_erases_;
   std::uint64_t max_run_pages_ = 0;
+  pages::StretchChanges stretches_;
 };
 
 }  // namespace mentedb::store

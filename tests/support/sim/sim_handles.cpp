@@ -276,9 +276,9 @@ Result<void> SimMapping::populate(std::size_t offset, std::size_t length) {
     return std::unexpected(errno_error(ENOMEM, file.name(), "populate"));
   }
   if (offset_ + offset >= file.size_bytes() || offset_ + offset + length > page_end(file.size_bytes())) {
-    return std::unexpected(errno_error(EFAULT, file.name(), "populate"));
+    return std::unexpected(errno_error(EIO, file.name(), "populate"));
   }
-  if (file.is_bad(offset_ + offset, length)) return std::unexpected(errno_error(EFAULT, file.name(), "populate"));
+  if (file.is_bad(offset_ + offset, length)) return std::unexpected(errno_error(EIO, file.name(), "populate"));
   return {};
 }
 

@@ -168,6 +168,21 @@ TEST_F(AllocatorTest, DamagedEntriesAreNeverGivenAway) {
   EXPECT_EQ(counters.high_water, 31U);
 }
 
+// A directory that the disk cannot read is asked once for each stretch, and not once for each page: each question may
+// take the kernel long. Nothing is learned of the stretch, so it is found again when the disk is well.
+TEST_F(AllocatorTest, WhatTheDiskCannotReadIsPassedOver) {
+  constexpr std::uint64_t kPages = 9 * format::kPagesPerStretch;  // 256 KiB of entries are brought in together
+  freed_pages(kPages);
+  disk.set_bad(kPath, geometry.entry_offset(1), 512);
+  disk.set_tracing(true);
+  EXPECT_EQ(allocate(4), 8'193U);
+  std::size_t questions = 0;
+  for (const auto& step : disk.trace()) questions += step.kind == mentedb::test::StepKind::populate ? 1U : 0U;
+  EXPECT_LE(questions, 12U);
+  disk.set_tracing(false);
+  EXPECT_EQ(must(pool.read_stretch(0)).free_space, 0U) << "unknown";
+}
+
 TEST_F(AllocatorTest, ARunNeverCrossesARegionWhenItIsNew) {
   grow(65'536);
   use(1, 65'530, 1);
