@@ -1,4 +1,4 @@
-// stats, checkpoint, recover, backup, restore, version.
+// stats, checkpoint, erase-deleted, recover, backup, restore, version.
 #include <algorithm>
 #include <memory>
 #include <thread>
@@ -23,6 +23,7 @@ Json stats_json(const Stats& stats) {
           {"free_pages", stats.free_pages},
           {"memory_count", stats.memory_count},
           {"pages_file_bytes", stats.pages_file_bytes},
+          {"pages_allocated_bytes", stats.pages_allocated_bytes},
           {"log_file_bytes", stats.log_file_bytes},
           {"log_used_bytes", stats.log_used_bytes},
           {"wal_limit_bytes", stats.wal_limit_bytes},
@@ -51,7 +52,8 @@ void print_stats(const std::string& directory, const Stats& stats) {
   line("memories", with_commas(stats.memory_count));
   line("pages", fmt::format("{} used, {} free, {} each", with_commas(stats.used_pages), with_commas(stats.free_pages),
                             human_bytes(stats.page_size_bytes)));
-  line("page file", human_bytes(stats.pages_file_bytes));
+  line("page file", fmt::format("{}, of which {} are on the disk", human_bytes(stats.pages_file_bytes),
+                                human_bytes(stats.pages_allocated_bytes)));
   line("log", fmt::format("{} used of {}, checkpoint at {}", human_bytes(stats.log_used_bytes),
                           human_bytes(stats.log_file_bytes), human_bytes(stats.wal_limit_bytes)));
   line("id index",
@@ -124,15 +126,40 @@ int finish_writing(const Context& context, const std::string& done, const Json& 
   return finish_output(kOk, done, result);
 }
 
+/// What the page file takes less of the disk. Others may write meanwhile.
+std::uint64_t given_back(const Stats& before, const Stats& after) {
+  const std::uint64_t taken = after.pages_allocated_bytes;
+  return before.pages_allocated_bytes > taken ? before.pages_allocated_bytes - taken : 0;
+}
+
 int run_checkpoint(const Context& context) {
   Result<StorageEngine> engine = open_existing(context);
   if (!engine) return report(engine.error());
   const Result<Stats> before = engine->stats();
   if (auto done = engine->checkpoint(); !done) return report(done.error());
+  const Result<Stats> after = engine->stats();
   const std::uint64_t bytes = before ? before->log_used_bytes : 0;
+  const std::uint64_t given = before && after ? given_back(*before, *after) : 0;
   return finish_writing(
-      context, fmt::format("checkpoint done: {} of log are in the page file, which is synced", human_bytes(bytes)),
-      {{"log_bytes", bytes}});
+      context,
+      fmt::format("checkpoint done: {} of log are in the page file, which is synced; {} went back to the file system",
+                  human_bytes(bytes), human_bytes(given)),
+      {{"log_bytes", bytes}, {"given_back_bytes", given}});
+}
+
+int run_erase_deleted(const Context& context) {
+  Result<StorageEngine> engine = open_existing(context);
+  if (!engine) return report(engine.error());
+  const Result<Stats> before = engine->stats();
+  if (auto done = engine->erase_deleted(); !done) return report(done.error());
+  const Result<Stats> after = engine->stats();
+  const std::uint64_t given = before && after ? given_back(*before, *after) : 0;
+  return finish_writing(
+      context,
+      fmt::format("erased: free pages and the log hold nothing of what was deleted or replaced before; {} "
+                  "went back to the file system. Backups, exports and copies are not changed",
+                  human_bytes(given)),
+      {{"given_back_bytes", given}});
 }
 
 int run_recover(const Context& context) {
@@ -196,9 +223,21 @@ void add_stats(CLI::App& app, Context& context) {
 }
 
 void add_checkpoint(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, "checkpoint", "Sync the page file and empty the log", "");
-  command->footer("A write does this by itself when the log reaches its limit. Durability does not need it.");
+  CLI::App* command = add_command(app, "checkpoint", "Sync the page file, empty the log, give free space back", "");
+  command->footer(
+      "A write does this by itself when the log reaches its limit; it gives back only space that was free for\n"
+      "long. Durability does not need it. Run it after deleting much.");
   command->callback([&context] { context.run = [&context] { return run_checkpoint(context); }; });
+}
+
+void add_erase_deleted(CLI::App& app, Context& context) {
+  CLI::App* command =
+      add_command(app, "erase-deleted", "Make deleted and replaced memories unreadable in the store's files", "");
+  command->footer(
+      "A deletion frees pages; their bytes stay in the files until the pages are used again. This command writes\n"
+      "zeros over all free pages and over the used up part of the log. Ids and times of deletions stay, for watch.\n"
+      "It reaches no backup, export or snapshot, and no block that the file system has back already.");
+  command->callback([&context] { context.run = [&context] { return run_erase_deleted(context); }; });
 }
 
 void add_recover(CLI::App& app, Context& context) {

@@ -61,6 +61,7 @@ void add_export(CLI::App& app, Context& context);
 void add_stats(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_checkpoint(CLI::App& app, Context& context);
+void add_erase_deleted(CLI::App& app, Context& context);
 void add_recover(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);

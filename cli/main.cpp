@@ -191,7 +191,8 @@ void add_commands(CLI::App& app, Context& context) {
     for (std::size_t i = before; i < names.size(); ++i) app.get_subcommand(names[i])->group(name);
   };
   group("Memories", add_store, add_get, add_list, add_update, add_delete, add_import, add_export, add_watch);
-  group("Store", add_stats, add_verify, add_checkpoint, add_recover, add_backup, add_restore, add_salvage);
+  group("Store", add_stats, add_verify, add_checkpoint, add_erase_deleted, add_recover, add_backup, add_restore,
+        add_salvage);
   group("For debugging", add_page, add_log);
   group("Program", add_help, add_version);
 }

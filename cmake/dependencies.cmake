@@ -4,13 +4,14 @@
 set(mentedb_remedy_library "The library cannot be built without it.")
 set(mentedb_remedy_cli "-DMENTEDB_BUILD_CLI=OFF builds the library without the command.")
 set(mentedb_remedy_tests "-DMENTEDB_BUILD_TESTS=OFF builds without the tests.")
+set(mentedb_remedy_bench "tools/bench installs the packages; -DMENTEDB_BUILD_BENCH=OFF builds without the comparison.")
 
 function(mentedb_missing what part)
   message(FATAL_ERROR "${what} is missing. ${mentedb_remedy_${part}} "
                       "On Debian, tools/install-dependencies installs everything.")
 endfunction()
 
-# mentedb_need(PACKAGE TARGET PART): PART is library, cli or tests.
+# mentedb_need(PACKAGE TARGET PART): PART is library, cli, tests or bench.
 macro(mentedb_need package target part)
   if(NOT TARGET ${target})
     find_package(${package} QUIET)

@@ -28,7 +28,7 @@ _mentedb_files() { # kind, word
 }
 
 _mentedb() {
-  local commands='store get list update delete import export stats verify checkpoint recover backup restore salvage watch page
+  local commands='store get list update delete import export stats verify checkpoint erase-deleted recover backup restore salvage watch page
     log help version'
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' arguments=0 i from=''
   COMPREPLY=()

@@ -33,6 +33,16 @@ class Mapping final : public vfs::Mapping {
     file_.at(offset_ + offset, sizeof value, "store");
     file_.write(offset_ + offset, std::as_bytes(std::span(&value, 1)));
   }
+  bool compare_exchange(std::size_t offset, std::uint64_t expected, std::uint64_t desired) override {
+    if (load(offset) != expected) return false;
+    store(offset, desired);
+    return true;
+  }
+  void write(std::size_t offset, std::span<const std::byte> data) override {
+    if (!writable_) file_.at(file_.size_bytes(), 1, "write to a read-only mapping");
+    file_.at(offset_ + offset, data.size(), "write");
+    file_.write(offset_ + offset, data);
+  }
   void wait(std::size_t, std::uint32_t, std::chrono::microseconds) const override {}
   std::size_t wake(std::size_t) const override { return 0; }
   std::uint64_t resident_bytes(std::size_t length) const override { return length; }
@@ -63,11 +73,18 @@ class File final : public vfs::File {
     if (offset + length > file_.size_bytes()) file_.resize(offset + length);
     return {};
   }
+  Result<bool> give_back(std::uint64_t offset, std::uint64_t length) override {
+    file_.write(offset, std::vector<std::byte>(length));
+    return true;
+  }
   void start_writeback() override {}
   Result<bool> try_lock() override { return true; }
   Result<void> lock() override { return {}; }
   void unlock() override {}
   std::string lock_holder() const override { return {}; }
+  Result<bool> try_claim(std::uint64_t) override { return true; }
+  void give_up_claim(std::uint64_t) override {}
+  Result<bool> is_claimed(std::uint64_t) const override { return false; }
   Result<std::unique_ptr<vfs::Mapping>> map(std::uint64_t offset, std::size_t length, bool writable) override {
     return std::make_unique<Mapping>(file_, offset, length, writable);
   }

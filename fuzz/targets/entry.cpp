@@ -86,7 +86,7 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
   for (const auto& place : live.resolve()) FUZZ_REQUIRE(place.page <= pages);
 
   index::IdIndex ids(directory, *opened, words, pool, {}, false);
-  if (with_index && ids.rebuild(pages, input.below(pages + 1))) {
+  if (with_index && ids.rebuild(pages)) {
     const auto table = ids.current();
     FUZZ_REQUIRE(table);
     for (std::uint8_t i = 0; i < 8; ++i) {
@@ -101,11 +101,17 @@ void use(fuzz::Input& input, bool seal, bool with_index, bool with_allocation) {
     }
   }
 
-  pages::Allocator allocator(pool, page_file);
+  pages::Reclaimer reclaimer(pool, page_file);
+  const pages::Reclaimer::Slice slice{
+      .page_count = pages, .before_lsn = ~std::uint64_t{0}, .least_bytes = 1, .stretches = 4, .runs = 4};
+  std::uint64_t unjudged = 0;
+  static_cast<void>(reclaimer.erase(0, slice, unjudged));
+  static_cast<void>(reclaimer.give_back(0, slice));
+  pages::Allocator allocator(pool, page_file, reclaimer);
   pages::TakenRuns taken;
   for (int i = 0; with_allocation && i < 4; ++i) {
-    const auto page = allocator.allocate(wanted, counters, taken);
-    if (!page) break;
+    const auto page = allocator.allocate(wanted, 0, counters, taken);
+    if (!page || !page_file.fill(taken.new_pages())) break;
     FUZZ_REQUIRE(*page != 0 && *page + wanted - 1 <= counters.page_count);
     words.publish_page_count(counters.page_count);
   }

@@ -1,6 +1,7 @@
 // The id index: a file and shared state somebody made up, looked up, written to, and made anew.
 
 #include <array>
+#include <span>
 
 #include "format/page_format.hpp"
 #include "index/id_index.hpp"
@@ -90,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       file.write(format::kIndexBucketsOffset + i, std::as_bytes(std::span(&slot, 1)));
   }
 
-  static_cast<void>(ids.ensure_usable(kPages, input.below(kPages + 1)));
+  static_cast<void>(ids.ensure_usable(kPages));
   for (int step = 0; step < 16 && !input.empty(); ++step) {
     const std::uint8_t what = input.byte();
     const MemoryId id = id_of(what >> 4);
@@ -108,19 +109,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
         break;
       case 2:
-        if (writable && ids.reserve(1, kPages, 8)) static_cast<void>(ids.set(id, 1 + input.byte() % kPages));
+        if (writable && ids.reserve(1, kPages, kPages)) {
+          const index::Lead lead{.id = id, .page = 1 + input.byte() % kPages};
+          static_cast<void>(ids.set(std::span(&lead, 1)));
+        }
         break;
       case 3:
         if (writable && ids.current()) static_cast<void>(ids.erase(id, 1 + input.byte() % kPages));
         break;
       case 4:
-        static_cast<void>(ids.rebuild(kPages, input.below(kPages + 1)));
+        static_cast<void>(ids.rebuild(kPages));
         break;
       case 5:
         words.publish_index_number(input.number());
         break;
       case 6:
-        if (writable) static_cast<void>(ids.ensure_usable(kPages, 8));
+        if (writable) static_cast<void>(ids.ensure_usable(kPages));
         break;
       default:
         static_cast<void>(ids.bucket_count() + ids.used());

@@ -142,6 +142,9 @@ class Session {
         case 9:
           static_cast<void>(engine->recover());
           break;
+        case 10:
+          static_cast<void>(engine->erase_deleted());
+          break;
         default:
           store_.edit(input_, true);
           break;

@@ -18,14 +18,15 @@ struct Options {
   /// A shorter log means less to redo after a crash. A longer log means fewer syncs of the page file. A crash loses
   /// nothing either way. A single batch above the limit still succeeds: the checkpoint comes first, then the log grows.
   /// The file keeps its size. Each engine follows its own limit, also when several share a store.
-  /// Default: 16 MiB.
-  std::uint64_t wal_limit_bytes = std::uint64_t{16} << 20;
+  /// Default: 6 MiB.
+  std::uint64_t wal_limit_bytes = std::uint64_t{6} << 20;
 
   /// How long a call waits for its turn before it answers `busy`, in milliseconds, not negative. The call waits for
   /// other processes that hold the lock, and for other threads that write through the same engine. 0 tries once;
   /// `std::chrono::milliseconds::max()`, and anything above ten years, waits for ever. The limit does not bound the
   /// work itself, for example a sync. The kernel releases the lock of a killed process at once, so only a live process
-  /// keeps others waiting. Default: 30 s.
+  /// keeps others waiting. When another process has taken the write to commit it, and that process stops, the call
+  /// answers `io_error` ten seconds later: the write may appear. Default: 30 s.
   std::chrono::milliseconds lock_timeout = std::chrono::seconds(30);
 
   /// Never write to the directory: every write answers `read_only`. Works on read-only media. Where no writing

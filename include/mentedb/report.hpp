@@ -13,12 +13,14 @@ namespace mentedb {
 /// What `StorageEngine::stats` returns. Counts of the store are those of one commit. Counts of the engine begin at 0
 /// when the engine is opened.
 struct Stats {
-  std::uint32_t page_size_bytes = 0;     ///< 512 to 65,536
-  std::uint64_t page_count = 0;          ///< pages that pages.db has room for
-  std::uint64_t used_pages = 0;          ///< pages of live runs: memories and raw pages
-  std::uint64_t free_pages = 0;          ///< page_count - used_pages
-  std::uint64_t memory_count = 0;        ///< live memories
-  std::uint64_t pages_file_bytes = 0;    ///< size of pages.db; the file is sparse, so it may take less of the disk
+  std::uint32_t page_size_bytes = 0;   ///< 512 to 65,536
+  std::uint64_t page_count = 0;        ///< pages that pages.db has room for
+  std::uint64_t used_pages = 0;        ///< pages of live runs: memories and raw pages
+  std::uint64_t free_pages = 0;        ///< page_count - used_pages
+  std::uint64_t memory_count = 0;      ///< live memories
+  std::uint64_t pages_file_bytes = 0;  ///< size of pages.db
+  /// What pages.db takes of the disk. Less than its size: the blocks of free pages go back to the file system.
+  std::uint64_t pages_allocated_bytes = 0;
   std::uint64_t log_file_bytes = 0;      ///< size of wal.log; the file never shrinks
   std::uint64_t log_used_bytes = 0;      ///< bytes of the log since the last checkpoint
   std::uint64_t wal_limit_bytes = 0;     ///< `Options::wal_limit_bytes` of this engine

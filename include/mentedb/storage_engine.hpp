@@ -32,6 +32,7 @@ class MENTEDB_EXPORT MemoryVisitor {
   virtual ~MemoryVisitor();
 
   /// Sees a memory, and its first page.
+  /// @param memory the walk uses the object again: copy what has to outlive the call
   /// @return false to end the walk
   virtual bool visit(const MemoryNode& memory, PageId page) = 0;
   /// Learns of a memory that cannot be read.
@@ -58,6 +59,9 @@ class MENTEDB_EXPORT MemoryVisitor {
 ///
 /// @errors of every write, of `recover` and of `checkpoint`; they are not repeated below either:
 /// - `busy`: the lock was not free within `Options::lock_timeout`. The message names the holder when it is known.
+///   Nothing of the call was or will be written.
+/// - `io_error` "the write may appear": another process had taken the write to commit it, and stopped or died in a way
+///   that leaves the outcome unknown. Read the memory before you write it again.
 /// - `poisoned`: a write to the log failed before. Close the engine and open the store again.
 /// - `read_only`: the engine was opened with `Options::read_only`.
 /// - `corruption`: the log, the superblock or a directory entry that the call needs is damaged.
@@ -255,7 +259,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `closed`: another thread closed the engine; the call notices within 100 ms; `incompatible`: the files were
   /// replaced or removed
   /// @threads takes no lock; a commit of any process wakes the call; after a commit whose writer died it takes up to
-  /// 100 ms. When a commit woke several waiters, each of them notices the next commit up to 0.3 ms times their number
+  /// 100 ms. When a commit woke several waiters, each of them notices the next commit up to 0.6 ms times their number
   /// later (at most 100 ms), so that many waiters do not slow the writers down. A lone waiter is woken at once
   /// @cost no system call when the LSN is above `since` already; else one futex(2) for each 100 ms
   [[nodiscard]] Result<Lsn> wait_for_change(Lsn since, std::chrono::milliseconds timeout) const;
@@ -289,7 +293,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// @return a copy whose checksum held
   /// @errors `not_found`, `corruption`, `busy`: as `load_memory(PageId)`
   /// @threads as `load_memory(PageId)`
-  /// @cost no system call when warm; copies the run twice
+  /// @cost no system call when warm; copies the run, and the data once more into the answer
   [[nodiscard]] Result<Page> read_page(PageId page) const;
 
   /// Redoes the log from the last checkpoint, repairs damaged pages that the log still holds, rebuilds the id index and
@@ -302,12 +306,26 @@ class MENTEDB_EXPORT StorageEngine {
   [[nodiscard]] Result<std::uint64_t> recover();
 
   /// Syncs the page file and the id index, then starts the log anew. Writes do this by themselves when the log reaches
-  /// its limit. The call makes the next `open` quicker; it adds no safety.
+  /// its limit. The call makes the next `open` quicker; it adds no safety. Then it gives the whole blocks of 4,096
+  /// bytes that deletions and updates have left free back to the file system. Checkpoints of writes give back only runs
+  /// of at least 64 KiB that were free for a whole epoch of the log, and not on tmpfs.
   /// @crash the log counts as before, or the synced pages do; nothing is lost
   /// @errors `io_error`: the log stays as it is, or the engine is poisoned; nothing is lost
-  /// @threads holds the lock while it syncs; reads go on
-  /// @cost three fdatasync (page file, id index, log); only the lock when the log is empty
+  /// @threads holds the lock while it syncs, and for each slice of what it gives back; reads go on
+  /// @cost three fdatasync (page file, id index, log) unless the log is empty; reads the directory; for each slice with
+  /// free blocks one fdatasync, and a system call for each run
   [[nodiscard]] Result<void> checkpoint();
+
+  /// Makes the bytes of deleted and replaced memories unreadable in the store's files: a checkpoint, zeros over all
+  /// free pages, zeros over the log behind its last batch, then as `checkpoint`. What was deleted before the call is
+  /// gone when it returns. Id, time and kind of a deletion stay, for `changes_since`.
+  /// @crash nothing is lost; call it again
+  /// @errors `io_error`, `no_space`, `busy`: some bytes may be readable still; call it again
+  /// @errors `corruption`: pages whose directory entries are damaged were not erased; the rest was
+  /// @threads holds the lock for one slice after another; others read and write between
+  /// @cost writes every free page that has space, and the whole log
+  /// @source docs/security.md says what remains readable where
+  [[nodiscard]] Result<void> erase_deleted();
 
   /// Copies the store as of one moment into a new directory, while other processes read and write.
   /// @crash the store is untouched. The destination is unfinished: `open` answers `corruption` for it, or, when the

@@ -41,6 +41,13 @@ void write_struct(std::span<std::byte> bytes, std::size_t offset, const T& value
   std::memcpy(bytes.data() + offset, &value, sizeof(T));
 }
 
+/// Copies `from` to the beginning of `to`. The bytes do not overlap. (std::ranges::copy of bytes is a loop over bytes
+/// at -O2 of g++ 12: 10,000 instructions for a memory.)
+inline void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to) {
+  MENTEDB_ASSERT(from.size() <= to.size());
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+
 inline constexpr std::size_t kBlockBytes = 4096;
 
 /// True when every byte is zero, as in space that no writer has used or that a writer has erased.

@@ -72,9 +72,11 @@ Result<void> StorageEngine::Impl::final_checkpoint() {
   const auto cached = store.state().cached_tail();
   const bool worth_it = cached && cached->offset - format::kLogStart > store.options().wal_limit_bytes / 4;
   if (store.options().read_only || !worth_it) return {};
-  auto writer = store::Writer::acquire(store, std::chrono::milliseconds(0));
-  if (!writer) return {};  // another process is writing, and makes the checkpoint when it is needed
-  return writer->checkpoint();
+  auto writer = store::Writer::try_acquire(store);
+  if (!writer || !*writer) return {};  // another process is writing, and makes the checkpoint when it is needed
+  MENTEDB_TRY((*writer)->checkpoint());
+  (*writer)->give_back_cold_space();
+  return {};
 }
 
 Result<void> StorageEngine::Impl::close() {

@@ -1,4 +1,4 @@
-// The parts of a StorageEngine: the open store, the queue of write requests, and the gate that close() shuts.
+// The parts of a StorageEngine: the open store, and the gate that close() shuts.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -69,9 +70,11 @@ class StorageEngine::Impl {
     });
   }
 
-  Result<PageId> put(const MemoryNode& node, store::Batch::Put mode);
-  /// Returns when the request's operations are durable and visible (engine/write_path.cpp).
-  Result<void> write(engine::WriteRequest& request);
+  Result<PageId> put(const MemoryNode& node, store::EditType type);
+  // Return when the write is durable and visible (engine/write_path.cpp).
+  Result<PageId> write(const store::Edit& edit);
+  Result<void> write(std::span<const store::Edit> edits, std::span<PageId> pages);
+  Result<void> write_alone(engine::LocalWrite& write);
   Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
   Result<void> close();
   /// True on a thread that is inside `transact` of this engine.
@@ -122,7 +125,6 @@ class StorageEngine::Impl {
   std::uint64_t process_token_;
   engine::CallGate gate_;
   engine::FileWatch watch_;
-  engine::WriteQueue writes_;
   engine::WakePause wake_pause_;
   struct Opened {
     std::unique_ptr<store::Store> store;

@@ -77,18 +77,19 @@ Result<void> StorageEngine::for_each_memory(MemoryVisitor& visitor) const {
   return impl().call([&](Store& store) -> Result<void> {
     const store::Reader& reader = store.reader();
     MENTEDB_TRY_ASSIGN(const auto all, reader.scan());
+    MemoryNode node;  // one for all, so that its buffers are used again
     for (const auto& [id, page] : all) {
-      auto node = reader.load(page);
+      auto loaded = reader.load(page, node);
       PageId where = page;
       // The memory moved, or another memory has the page now: look the id up.
-      if (!node || node->id != id) {
-        node = reader.load(id);
+      if (!loaded || node.id != id) {
+        loaded = reader.load(id, node);
         if (const auto location = reader.locate(id); location && *location) where = PageId{(*location)->page};
       }
-      if (node) {
-        if (!visitor.visit(*node, where)) return {};
-      } else if (node.error().code != ErrorCode::not_found) {  // else: deleted since the scan
-        if (!visitor.damaged(id, where, node.error())) return std::unexpected(node.error());
+      if (loaded) {
+        if (!visitor.visit(node, where)) return {};
+      } else if (loaded.error().code != ErrorCode::not_found) {  // else: deleted since the scan
+        if (!visitor.damaged(id, where, loaded.error())) return std::unexpected(loaded.error());
       }
     }
     return {};
@@ -147,12 +148,60 @@ Result<std::uint64_t> StorageEngine::recover() {
   });
 }
 
+namespace {
+
+// Work on the whole store, some of it at a time: others get the lock between. `work(writer, at)` returns where to go
+// on.
+template <class Work>
+Outcome<void> in_slices(Store& store, std::optional<std::uint64_t> next, const Work& work) {
+  while (next) {
+    MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
+    MENTEDB_TRY_ASSIGN(next, work(writer, *next));
+  }
+  return {};
+}
+
+Result<std::optional<std::uint64_t>> give_back(Writer& writer, std::uint64_t stretch) {
+  return writer.give_back_space(stretch);
+}
+
+}  // namespace
+
 Result<void> StorageEngine::checkpoint() {
   return impl().change([](Store& store) -> Outcome<void> {
     store.start_write_back();
-    MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
-    MENTEDB_TRY(writer.checkpoint());
+    std::optional<std::uint64_t> next;
+    {
+      MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
+      MENTEDB_TRY(writer.checkpoint());
+      const auto given = give_back(writer, 0);
+      if (given) next = *given;
+    }
+    // The checkpoint is done, whatever becomes of the space.
+    static_cast<void>(in_slices(store, next, give_back));
     return {};
+  });
+}
+
+Result<void> StorageEngine::erase_deleted() {
+  return impl().change([](Store& store) -> Outcome<void> {
+    store.start_write_back();
+    {
+      MENTEDB_TRY_ASSIGN(Writer writer, store.writer());
+      MENTEDB_TRY(writer.checkpoint());
+      MENTEDB_TRY(writer.queue().erase());
+    }
+    std::uint64_t unjudged = 0;
+    MENTEDB_TRY(in_slices(
+        store, 0, [&](Writer& writer, std::uint64_t stretch) { return writer.erase_free_pages(stretch, unjudged); }));
+    MENTEDB_TRY(in_slices(store, format::kLogStart,
+                          [](Writer& writer, std::uint64_t offset) { return writer.erase_log(offset); }));
+    MENTEDB_TRY(in_slices(store, 0, give_back));
+    if (unjudged == 0) return {};
+    return base::failf(ErrorCode::corruption,
+                       "{} pages of {} were not erased, because their directory entries are damaged; the rest was. Run "
+                       "mentedb verify, then mentedb salvage into a new store, and remove this one",
+                       unjudged, store.files().pages_file().path());
   });
 }
 

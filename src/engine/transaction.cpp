@@ -1,4 +1,4 @@
-// Transactions: a write whose plan is the caller's function, alone in its commit group.
+// Transactions: a write whose plan is the caller's function, alone in its batch.
 #include <mentedb/transaction.hpp>
 
 #include <exception>
@@ -30,11 +30,10 @@ struct Running {
 };
 thread_local const Running* innermost = nullptr;
 
-class TransactRequest final : public engine::WriteRequest {
+class TransactWrite final : public engine::LocalWrite {
  public:
-  TransactRequest(const void* engine, const std::function<Result<void>(Transaction&)>& fn) : engine_(engine), fn_(fn) {}
+  TransactWrite(const void* engine, const std::function<Result<void>(Transaction&)>& fn) : engine_(engine), fn_(fn) {}
 
-  bool alone() const override { return true; }
   Result<void> plan(Batch& batch) override {
     struct Enter {
       Running running;
@@ -92,8 +91,8 @@ bool StorageEngine::Impl::in_transaction() const {
 
 Result<void> StorageEngine::Impl::transact(const std::function<Result<void>(Transaction&)>& fn) {
   if (!fn) return base::fail(ErrorCode::invalid_argument, "transact was given an empty function");
-  TransactRequest request(this, fn);
-  auto written = write(request);
+  TransactWrite request(this, fn);
+  auto written = write_alone(request);
   if (!written && request.thrown()) std::rethrow_exception(request.thrown());
   return written;
 }
@@ -120,7 +119,7 @@ Result<PageId> Transaction::store(const MemoryNode& node) {
   Batch& batch = *batch_;
   return all_or_nothing(batch, [&]() -> Result<PageId> {
     MENTEDB_TRY_ASSIGN(const EncodedNode encoded, store::encode(node));
-    return batch.put(encoded, Batch::Put::any);
+    return batch.put(encoded.id, encoded.bytes, Batch::Put::any);
   });
 }
 
@@ -128,7 +127,7 @@ Result<void> Transaction::update(const MemoryNode& node) {
   Batch& batch = *batch_;
   return all_or_nothing(batch, [&]() -> Result<void> {
     MENTEDB_TRY_ASSIGN(const EncodedNode encoded, store::encode(node));
-    MENTEDB_TRY(batch.put(encoded, Batch::Put::only_existing));
+    MENTEDB_TRY(batch.put(encoded.id, encoded.bytes, Batch::Put::only_existing));
     return {};
   });
 }

@@ -22,8 +22,8 @@ class WakePause {
   /// that the last commit woke.
   std::chrono::microseconds left(std::chrono::microseconds now, std::uint64_t herd) const {
     // To wake one waiter costs a few microseconds, so all of them together take a few hundredths of a processor.
-    constexpr std::int64_t kPerWaiterUs = 300;
-    constexpr std::uint64_t kLargestHerd = 512;
+    constexpr std::int64_t kPerWaiterUs = 600;
+    constexpr std::uint64_t kLargestHerd = 256;
     const std::int64_t pause_us =
         static_cast<std::int64_t>(std::clamp<std::uint64_t>(herd, 1, kLargestHerd) - 1) * kPerWaiterUs;
     const std::int64_t since_us = now.count() - woken_at_us_.load(std::memory_order_relaxed);

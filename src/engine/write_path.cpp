@@ -2,163 +2,113 @@
 //
 //   store_memory            validates and encodes the memory before anything waits
 //   Impl::write             one call; R11: a second one when files of the same store have replaced the open files
-//   WriteQueue::run         1. waits for its turn  2. leads  3. leaves
-//   WriteQueue::lead        takes the lock, plans the group's requests into one batch, commits it
+//   engine::write           leads when the lock is free, else waits in the commit queue
+//   CombinedWrite::lead     takes the requests that wait, plans them into one batch, commits it, answers
 //   Writer::commit          log, sync, pages, index, shared state (store/writer.cpp)
-//   WriteQueue::leave       gives the caller the result of its request: this is the acknowledgement
+//   Impl::write             returns: this is the acknowledgement
 #include "engine/write_path.hpp"
 
 #include <algorithm>
+#include <array>
 #include <new>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "engine/engine_impl.hpp"
+#include "queue/commit_queue.hpp"
 #include "store/lock.hpp"
 
 namespace mentedb {
 
-using engine::WriteRequest;
-using store::Batch;
+using store::Edit;
+using store::EditType;
 using store::EncodedNode;
 using store::Outcome;
 using store::Store;
 
 // ---- the calls
 
-namespace {
-
-class PutRequest final : public WriteRequest {
- public:
-  PutRequest(const EncodedNode& memory, Batch::Put mode) : memory_(memory), mode_(mode) {}
-  Result<void> plan(Batch& batch) override {
-    MENTEDB_TRY_ASSIGN(page_, batch.put(memory_, mode_));
-    return {};
-  }
-  PageId page() const { return page_; }
-
- private:
-  const EncodedNode& memory_;
-  Batch::Put mode_;
-  PageId page_;
-};
-
-}  // namespace
-
-Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return impl().put(node, Batch::Put::any); }
+Result<PageId> StorageEngine::store_memory(const MemoryNode& node) { return impl().put(node, EditType::put); }
 Result<PageId> StorageEngine::store_memory_if_absent(const MemoryNode& node) {
-  return impl().put(node, Batch::Put::only_new);
+  return impl().put(node, EditType::put_new);
 }
-Result<PageId> StorageEngine::update_memory(const MemoryNode& node) {
-  return impl().put(node, Batch::Put::only_existing);
-}
+Result<PageId> StorageEngine::update_memory(const MemoryNode& node) { return impl().put(node, EditType::put_existing); }
 
-Result<PageId> StorageEngine::Impl::put(const MemoryNode& node, Batch::Put mode) {
+Result<PageId> StorageEngine::Impl::put(const MemoryNode& node, EditType type) {
   return call([&](Store&) -> Result<PageId> {
     MENTEDB_TRY_ASSIGN(const EncodedNode memory, store::encode(node));
-    PutRequest request(memory, mode);
-    MENTEDB_TRY(write(request));
-    return request.page();
+    return write({.type = type, .id = memory.id, .number = 0, .payload = memory.bytes});
   });
 }
 
 Result<std::vector<PageId>> StorageEngine::store_memories(std::span<const MemoryNode> nodes) {
-  class PutAllRequest final : public WriteRequest {
-   public:
-    explicit PutAllRequest(const std::vector<EncodedNode>& memories) : memories_(memories), pages(memories.size()) {}
-    Result<void> plan(Batch& batch) override {
-      for (std::size_t i = 0; i < memories_.size(); ++i) {
-        MENTEDB_TRY_ASSIGN(pages[i], batch.put(memories_[i], Batch::Put::any));
-      }
-      return {};
-    }
-
-   private:
-    const std::vector<EncodedNode>& memories_;
-
-   public:
-    std::vector<PageId> pages;
-  };
   return impl().call([&](Store&) -> Result<std::vector<PageId>> {
     std::vector<EncodedNode> memories;
+    std::vector<Edit> edits;
     memories.reserve(nodes.size());
+    edits.reserve(nodes.size());
     for (const MemoryNode& node : nodes) {
       MENTEDB_TRY_ASSIGN(EncodedNode one, store::encode(node));
       memories.push_back(std::move(one));
+      edits.push_back({.type = EditType::put, .id = node.id, .number = 0, .payload = memories.back().bytes});
     }
-    PutAllRequest request(memories);
-    if (!memories.empty()) MENTEDB_TRY(impl().write(request));
-    return std::move(request.pages);
+    std::vector<PageId> pages(edits.size());
+    if (!edits.empty()) MENTEDB_TRY(impl().write(edits, pages));
+    return pages;
   });
 }
 
 Result<void> StorageEngine::delete_memory(MemoryId id) {
-  class EraseRequest final : public WriteRequest {
-   public:
-    explicit EraseRequest(MemoryId id) : id_(id) {}
-    Result<void> plan(Batch& batch) override { return batch.erase(id_); }
-
-   private:
-    MemoryId id_;
-  };
-  EraseRequest request(id);
-  return impl().write(request);
+  MENTEDB_TRY(impl().write({.type = EditType::erase, .id = id, .number = 0, .payload = {}}));
+  return {};
 }
 
 Result<PageId> StorageEngine::allocate_page(std::size_t min_bytes) {
-  class AllocateRequest final : public WriteRequest {
-   public:
-    explicit AllocateRequest(std::size_t min_bytes) : min_bytes_(min_bytes) {}
-    Result<void> plan(Batch& batch) override {
-      MENTEDB_TRY_ASSIGN(page, batch.allocate_raw(min_bytes_));
-      return {};
-    }
-    PageId page;
-
-   private:
-    std::size_t min_bytes_;
-  };
-  AllocateRequest request(min_bytes);
-  MENTEDB_TRY(impl().write(request));
-  return request.page;
+  return impl().write({.type = EditType::allocate_raw, .id = {}, .number = min_bytes, .payload = {}});
 }
 
 Result<void> StorageEngine::write_page(PageId page, std::span<const std::byte> data) {
-  class WritePageRequest final : public WriteRequest {
-   public:
-    WritePageRequest(PageId page, std::span<const std::byte> data) : page_(page), data_(data) {}
-    Result<void> plan(Batch& batch) override { return batch.write_raw(page_, data_); }
-
-   private:
-    PageId page_;
-    std::span<const std::byte> data_;
-  };
-  WritePageRequest request(page, data);
-  return impl().write(request);
+  MENTEDB_TRY(impl().write({.type = EditType::write_raw, .id = {}, .number = page.value, .payload = data}));
+  return {};
 }
 
 Result<void> StorageEngine::free_page(PageId page) {
-  class FreePageRequest final : public WriteRequest {
-   public:
-    explicit FreePageRequest(PageId page) : page_(page) {}
-    Result<void> plan(Batch& batch) override { return batch.free_page(page_); }
-
-   private:
-    PageId page_;
-  };
-  FreePageRequest request(page);
-  return impl().write(request);
+  MENTEDB_TRY(impl().write({.type = EditType::free_page, .id = {}, .number = page.value, .payload = {}}));
+  return {};
 }
 
 // ---- one write
 
-Result<void> StorageEngine::Impl::write(WriteRequest& request) {
+namespace {
+
+Result<void> refuse_if_read_only(const Store& store) {
+  if (!store.options().read_only) return {};
+  return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write",
+                     store.files().path().string());
+}
+
+}  // namespace
+
+Result<PageId> StorageEngine::Impl::write(const Edit& edit) {
+  PageId page;
+  MENTEDB_TRY(write(std::span(&edit, 1), std::span(&page, 1)));
+  return page;
+}
+
+Result<void> StorageEngine::Impl::write(std::span<const Edit> edits, std::span<PageId> pages) {
   return change([&](Store& store) -> Outcome<void> {
-    if (store.options().read_only) {
-      return base::failf(ErrorCode::read_only, "{} was opened with read_only; open it without to write",
-                         store.files().path().string());
-    }
-    return writes_.run(store, request);
+    MENTEDB_TRY(refuse_if_read_only(store));
+    return engine::write(store, edits, pages);
+  });
+}
+
+Result<void> StorageEngine::Impl::write_alone(engine::LocalWrite& write) {
+  return change([&](Store& store) -> Outcome<void> {
+    MENTEDB_TRY(refuse_if_read_only(store));
+    return engine::write_alone(store, write);
   });
 }
 
@@ -166,180 +116,280 @@ Result<void> StorageEngine::Impl::write(WriteRequest& request) {
 
 namespace mentedb::engine {
 
+using queue::Answer;
+using queue::CommitQueue;
+using queue::Taken;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using store::Batch;
+using store::Edit;
+using store::Failure;
+using store::FilesReplaced;
+using store::Outcome;
+using store::StoreLock;
+using store::Writer;
 
-// The time at which a write stops waiting. It covers the wait behind other threads and the wait for the lock together.
-class WriteQueue::Deadline {
+namespace {
+
+// The time at which a write stops waiting.
+class Deadline {
  public:
-  explicit Deadline(milliseconds timeout) : timeout_(timeout), begin_(base::Condition::Clock::now()) {}
+  explicit Deadline(const store::Store& store)
+      : vfs_(store.vfs()), timeout_(store.options().lock_timeout), begin_(vfs_.now()) {}
   bool never() const { return timeout_ > store::kLongestWait; }
-  base::Condition::Clock::time_point time() const { return begin_ + timeout_; }
-  bool passed() const { return !never() && base::Condition::Clock::now() >= time(); }
+  bool passed(microseconds more = {}) const { return !never() && vfs_.now() - begin_ >= timeout_ + more; }
   milliseconds left() const {
     if (never()) return timeout_;
-    const auto waited = std::chrono::duration_cast<milliseconds>(base::Condition::Clock::now() - begin_);
-    return std::max(timeout_ - waited, milliseconds(0));
+    return std::max(timeout_ - std::chrono::duration_cast<milliseconds>(vfs_.now() - begin_), milliseconds(0));
+  }
+  /// At most `longest`, and until then.
+  microseconds slice(microseconds longest) const {
+    if (never()) return longest;
+    const microseconds left = timeout_ - (vfs_.now() - begin_);
+    return left <= microseconds(0) ? longest : std::min(left, longest);
   }
 
  private:
+  const vfs::Vfs& vfs_;
   milliseconds timeout_;
-  base::Condition::Clock::time_point begin_;
+  microseconds begin_;
 };
 
-// The requests that one leader commits together. The lock, a plan or an allocation may throw, and the destructor still
-// lets every member go that had its turn.
-class WriteQueue::CommitGroup {
- public:
-  explicit CommitGroup(WriteQueue& queue) : queue_(queue) {}
-  ~CommitGroup();
-  CommitGroup(const CommitGroup&) = delete;
-  CommitGroup& operator=(const CommitGroup&) = delete;
+void set_failure(Answer& answer, const Failure& failure) {
+  answer.head = {};
+  answer.head.code = static_cast<std::uint32_t>(failure.code) + 1;
+  answer.head.os_error = failure.os_error;
+  if (failure.durable) answer.head.flags |= format::kQueueAnswerDurable;
+  if (failure.replaced == FilesReplaced::before_commit) answer.head.flags |= format::kQueueAnswerReplacedBeforeCommit;
+  if (failure.replaced == FilesReplaced::after_commit) answer.head.flags |= format::kQueueAnswerReplacedAfterCommit;
+  answer.set({}, failure.message);
+}
 
-  /// All requests that wait, from the leader's on. A request that is committed alone ends the group.
-  void gather();
-  /// Plans one request after the other. A request that fails is rolled back, and the others stay. Stops when the batch
-  /// is full, and leaves the rest to the next group.
-  void plan(store::Batch& batch);
-  /// Holds the lock. Returns the new tail.
-  store::Outcome<wal::Tail> commit(store::Store& store, const Deadline& deadline);
-  void acknowledge();
-  void fail(const store::Failure& failure);
-
- private:
-  WriteQueue& queue_;
-  std::vector<WriteRequest*> members_;
-  std::size_t planned_ = 1;  ///< members that had their turn
-};
-
-store::Outcome<void> WriteQueue::run(store::Store& store, WriteRequest& request) {
-  const Deadline deadline(store.options().lock_timeout);
-  request.taken_ = request.done_ = request.acknowledged_ = false;
-  request.result_ = {};
-  request.hidden_ = store::durable_not_visible();
-  // 1. Wait until a leader has finished the request, or until it is in front, or until the time is up.
-  switch (wait_for_turn(request, deadline)) {
-    case Turn::timed_out:
-      return base::fail(ErrorCode::busy,
-                        "other threads of this process have been writing for longer than lock_timeout; try again, or "
-                        "raise lock_timeout");
-    case Turn::leads:  // 2. The thread in front works for all that wait.
-      lead(store, deadline);
-      break;
-    case Turn::finished:
-      break;
+// `hidden`: the answer for a write that is durable and no more. It was made before the request was handed over, so
+// that it needs no memory now.
+Outcome<void> outcome_of(const Answer& answer, std::span<PageId> pages, Failure hidden) {
+  if (answer.head.code == 0) {
+    for (std::size_t i = 0; i < pages.size() && i < answer.head.page_count; ++i) pages[i] = PageId{answer.page(i)};
+    return {};
   }
-  return leave(request);  // 3. Give the caller the result.
-}
-
-WriteQueue::Turn WriteQueue::wait_for_turn(WriteRequest& request, const Deadline& deadline) {
-  const base::MutexLock guard(mutex_);
-  queue_.push_back(&request);
-  for (;;) {
-    if (request.done_) return Turn::finished;
-    if (queue_.front() == &request) return Turn::leads;
-    if (deadline.never() || request.taken_) {
-      // The leader of a taken request waits for the lock no longer than this request would, or has it already.
-      changed_.wait(mutex_);
-    } else if (!deadline.passed()) {
-      changed_.wait_until(mutex_, deadline.time());
-    } else {
-      std::erase(queue_, &request);
-      return Turn::timed_out;
-    }
-  }
-}
-
-void WriteQueue::lead(store::Store& store, const Deadline& deadline) {
-  CommitGroup group(*this);
-  try {
-    group.gather();
-    const auto committed = group.commit(store, deadline);
-    if (committed) {
-      group.acknowledge();
-      store.start_write_back_early(*committed);
-    } else {
-      group.fail(committed.error());
-    }
-  } catch (const std::bad_alloc&) {
-    group.fail(base::out_of_memory());
-  } catch (...) {
-    // Only the function of a transaction throws another type, and a transaction is alone in its group.
-    group.fail(Error{ErrorCode::out_of_memory, 0, "the write was given up by an exception; nothing was acknowledged"});
-    throw;
-  }
-}
-
-store::Outcome<void> WriteQueue::leave(WriteRequest& request) {
-  if (request.acknowledged_ || !request.result_) return std::move(request.result_);
-  return std::unexpected(base::out_of_memory());  // no memory was left to pass the error on
-}
-
-// ---- the group
-
-void WriteQueue::CommitGroup::gather() {
-  const base::MutexLock guard(queue_.mutex_);
-  for (WriteRequest* const request : queue_.queue_) {
-    if (!members_.empty() && (request->alone() || members_.front()->alone())) break;
-    members_.push_back(request);
-  }
-  planned_ = members_.size();
-  for (WriteRequest* const request : members_) request->taken_ = true;
-}
-
-void WriteQueue::CommitGroup::plan(store::Batch& batch) {
-  constexpr std::uint64_t kEnoughBytes = std::uint64_t{4} << 20;
-  for (std::size_t i = 0; i < members_.size() && batch.payload_bytes() < kEnoughBytes; ++i) {
-    planned_ = i + 1;  // before the plan runs: a request whose plan throws has had its turn
-    const store::Batch::Mark mark = batch.mark();
-    auto planned = members_[i]->plan(batch);
-    if (planned) continue;
-    batch.rollback(mark);
-    if (i > 0 && planned.error().code == ErrorCode::capacity_exceeded) {
-      planned_ = i;  // it may fit into a batch of its own
-      break;
-    }
-    members_[i]->result_ = std::unexpected(std::move(planned).error());
-  }
-}
-
-store::Outcome<wal::Tail> WriteQueue::CommitGroup::commit(store::Store& store, const Deadline& deadline) {
-  MENTEDB_TRY_ASSIGN(store::Writer writer, store::Writer::acquire(store, deadline.left()));
-  store::Batch batch = writer.begin();
-  plan(batch);
-  MENTEDB_TRY(writer.commit(batch));
-  return writer.tail();
-}
-
-void WriteQueue::CommitGroup::acknowledge() {
-  for (std::size_t i = 0; i < planned_; ++i) members_[i]->acknowledged_ = members_[i]->result_.has_value();
-}
-
-void WriteQueue::CommitGroup::fail(const store::Failure& failure) {
-  for (std::size_t i = 0; i < std::min(planned_, members_.size()); ++i) {
-    WriteRequest& member = *members_[i];
-    if (!member.result_) continue;
-    if (!failure.durable) {
-      member.result_ = std::unexpected(failure);
-      continue;
-    }
-    // The answer to a durable write needs no memory.
-    member.hidden_.os_error = failure.os_error;
+  if ((answer.head.flags & format::kQueueAnswerDurable) != 0) {
+    hidden.os_error = answer.head.os_error;
     try {
-      member.hidden_.message = failure.message;
+      hidden.message = answer.text();
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it has a message already
     }
-    member.result_ = std::unexpected(std::move(member.hidden_));
+    return std::unexpected(std::move(hidden));
+  }
+  const auto code = std::min<std::uint32_t>(answer.head.code - 1, static_cast<std::uint32_t>(ErrorCode::closed));
+  Failure failure(Error{static_cast<ErrorCode>(code), answer.head.os_error, std::string(answer.text())});
+  if ((answer.head.flags & format::kQueueAnswerReplacedBeforeCommit) != 0)
+    failure.replaced = FilesReplaced::before_commit;
+  if ((answer.head.flags & format::kQueueAnswerReplacedAfterCommit) != 0)
+    failure.replaced = FilesReplaced::after_commit;
+  return std::unexpected(std::move(failure));
+}
+
+// All edits or none.
+template <class SetPage>
+Result<void> plan_all(Batch& batch, std::span<const Edit> edits, SetPage&& set_page) {
+  const Batch::Mark mark = batch.mark();
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    auto page = store::plan(batch, edits[i]);
+    if (!page) {
+      batch.rollback(mark);
+      return std::unexpected(std::move(page).error());
+    }
+    set_page(i, *page);
+  }
+  return {};
+}
+
+// The request of another thread, and the answer for the case that the batch is committed.
+Result<void> plan_taken(Batch& batch, Taken& taken) {
+  std::optional<std::vector<Edit>> edits;
+  if (taken.request) edits = store::decode_request(*taken.request);
+  if (!edits) return base::fail(ErrorCode::io_error, "the write was damaged in the commit queue; try it again");
+  std::array<std::uint64_t, format::kQueueMostEdits> pages{};
+  MENTEDB_TRY(plan_all(batch, *edits, [&](std::size_t i, PageId page) { pages[i] = page.value; }));
+  taken.answer.head = {};
+  taken.answer.set(std::span(pages).first(edits->size()), {});
+  return {};
+}
+
+class CombinedWrite {
+ public:
+  CombinedWrite(store::Store& store, std::span<const Edit> edits, std::span<PageId> pages)
+      : store_(store), edits_(edits), pages_(pages), deadline_(store) {}
+
+  Outcome<void> run();
+
+ private:
+  /// Nothing: the request was taken back, because no leader comes to this slot.
+  std::optional<Outcome<void>> wait_in(CommitQueue::Slot& slot);
+  /// This thread does not wait any more, and the request is not free: it is answered, or the outcome is unknown.
+  Outcome<void> end_of_wait(CommitQueue::Slot& slot);
+  Outcome<void> lead(Writer writer);
+  Outcome<void> commit(Writer& writer, std::span<Taken> taken);
+  Outcome<void> commit_one_by_one(Writer& writer, std::span<Taken> taken);
+  Result<void> plan_own(Batch& batch) {
+    return plan_all(batch, edits_, [this](std::size_t i, PageId page) { pages_[i] = page; });
+  }
+
+  store::Store& store_;
+  std::span<const Edit> edits_;
+  std::span<PageId> pages_;
+  Deadline deadline_;
+  // Answers that need no memory when they are given: `out_of_memory` would promise that nothing changed.
+  Failure hidden_{Error{}};
+  Failure unknown_{Error{}};
+};
+
+Outcome<void> CombinedWrite::run() {
+  for (;;) {
+    MENTEDB_TRY_ASSIGN(auto writer, Writer::try_acquire(store_, StoreLock::Turn::gives_way));
+    if (writer) return lead(std::move(*writer));
+    MENTEDB_TRY(store_.lock().check_may_wait());
+    if (deadline_.passed()) break;
+    auto slot = store_.queue().claim(store::request_bytes(edits_), edits_.size());
+    if (!slot) break;
+    auto outcome = wait_in(*slot);
+    if (outcome) return std::move(*outcome);
+  }
+  MENTEDB_TRY_ASSIGN(Writer writer, Writer::acquire(store_, deadline_.left()));
+  writer.queue().claim_another();  // for the next time
+  return lead(std::move(writer));
+}
+
+// ---- the wait for a leader
+
+std::optional<Outcome<void>> CombinedWrite::wait_in(CommitQueue::Slot& slot) {
+  constexpr microseconds kPatience = std::chrono::seconds(10);  // with a leader that has taken the request
+  auto request = store::encode_request(edits_);
+  hidden_ = store::durable_not_visible();
+  unknown_ = base::failf(ErrorCode::io_error,
+                         "the process that was committing this write to {} stopped or died, and the outcome is not "
+                         "known: the write may appear. Read the memory before you write it again",
+                         store_.files().path().string())
+                 .error();
+  if (auto filled = slot.fill(request); !filled) return Outcome<void>(std::unexpected(std::move(filled).error()));
+  StoreLock::Turn turn = StoreLock::Turn::gives_way;
+  microseconds longest = StoreLock::kGiveWay;
+  for (;;) {
+    const std::uint64_t wakes = slot.wakes();
+    if (slot.is_answered()) return end_of_wait(slot);
+    auto writer = Writer::try_acquire(store_, turn);
+    if (!writer) {  // this thread had the lock for a moment, and cannot lead
+      if (slot.take_back()) return Outcome<void>(std::unexpected(std::move(writer).error()));
+      return end_of_wait(slot);
+    }
+    if (*writer) {
+      // No other thread leads, and what a dead leader had taken is settled.
+      if (slot.take_back_to_lead()) return lead(std::move(**writer));
+      return end_of_wait(slot);
+    }
+    if (!slot.is_current() && slot.take_back()) return std::nullopt;
+    if (deadline_.passed()) {
+      if (slot.take_back()) return Outcome<void>(store_.lock().busy());
+      if (deadline_.passed(kPatience)) return end_of_wait(slot);
+    }
+    slot.wait(wakes, deadline_.slice(longest));
+    turn = StoreLock::Turn::any;
+    longest = StoreLock::kSlice;
   }
 }
 
-WriteQueue::CommitGroup::~CommitGroup() {
-  const base::MutexLock guard(queue_.mutex_);
-  for (std::size_t i = 0; i < planned_; ++i) {
-    queue_.queue_.front()->done_ = true;
-    queue_.queue_.pop_front();
+Outcome<void> CombinedWrite::end_of_wait(CommitQueue::Slot& slot) {
+  if (slot.is_answered()) return outcome_of(slot.take_answer(), pages_, std::move(hidden_));
+  slot.give_up();
+  return std::unexpected(std::move(unknown_));
+}
+
+// ---- the leader
+
+Outcome<void> CombinedWrite::lead(Writer writer) {
+  CommitQueue& queue = writer.queue();
+  // When an allocation fails here, the next lock holder finds what was taken and settles it.
+  std::vector<Taken> taken = queue.take();
+  Outcome<void> own = commit(writer, taken);
+  const wal::Tail tail = writer.tail();
+  {
+    const Writer done = std::move(writer);
+  }  // releases the lock
+  queue.wake(taken);
+  if (own) store_.start_write_back_early(tail);
+  return own;
+}
+
+Outcome<void> CombinedWrite::commit(Writer& writer, std::span<Taken> taken) {
+  constexpr std::uint64_t kEnoughBytes = std::uint64_t{4} << 20;
+  CommitQueue& queue = writer.queue();
+  Batch batch = writer.begin();
+  for (const Edit& edit : edits_) batch.expect_put(edit.payload.size());
+  Outcome<void> own = plan_own(batch);
+  std::size_t planned = 0;
+  for (; planned < taken.size() && batch.payload_bytes() < kEnoughBytes; ++planned) {
+    const auto done = plan_taken(batch, taken[planned]);
+    if (done) continue;
+    if (done.error().code == ErrorCode::capacity_exceeded && !batch.empty()) break;  // it may fit into the next batch
+    set_failure(taken[planned].answer, done.error());
   }
-  for (WriteRequest* const request : queue_.queue_) request->taken_ = false;  // the requests that did not fit
-  queue_.changed_.notify_all();
+  queue.put_back(taken.subspan(planned));
+  taken = taken.first(planned);
+
+  auto committed = writer.commit(batch, taken);
+  if (committed) {
+    queue.answer(taken);
+    return own;
+  }
+  // Nothing changed. One request may be what the disk has no room for, and the others must not fail with it.
+  const Failure& failure = committed.error();
+  const bool alone = taken.empty() || !writer.may_commit();
+  if (!alone && !failure.durable && failure.replaced == FilesReplaced::no && failure.code == ErrorCode::no_space) {
+    return commit_one_by_one(writer, taken);
+  }
+  for (Taken& one : taken) set_failure(one.answer, failure);
+  queue.answer(taken);
+  return committed;
+}
+
+Outcome<void> CombinedWrite::commit_one_by_one(Writer& writer, std::span<Taken> taken) {
+  const auto commit_own = [&]() -> Outcome<void> {
+    Batch batch = writer.begin();
+    MENTEDB_TRY(plan_own(batch));
+    return writer.commit(batch);
+  };
+  Outcome<void> own = commit_own();
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    if (!writer.may_commit()) {
+      writer.queue().put_back(taken.subspan(i));
+      break;
+    }
+    Batch batch = writer.begin();
+    Outcome<void> done = plan_taken(batch, taken[i]);
+    if (done) done = writer.commit(batch, taken.subspan(i, 1));
+    if (!done) set_failure(taken[i].answer, done.error());
+    writer.queue().answer(taken.subspan(i, 1));
+  }
+  return own;
+}
+
+}  // namespace
+
+Outcome<void> write(store::Store& store, std::span<const Edit> edits, std::span<PageId> pages) {
+  return CombinedWrite(store, edits, pages).run();
+}
+
+Outcome<void> write_alone(store::Store& store, LocalWrite& write) {
+  std::optional<wal::Tail> tail;
+  {
+    MENTEDB_TRY_ASSIGN(Writer writer, Writer::acquire(store, store.options().lock_timeout));
+    Batch batch = writer.begin();
+    MENTEDB_TRY(write.plan(batch));
+    MENTEDB_TRY(writer.commit(batch));
+    tail = writer.tail();
+  }
+  store.start_write_back_early(*tail);
+  return {};
 }
 
 }  // namespace mentedb::engine

@@ -1,66 +1,38 @@
-// Group commit: the threads of one process queue their write requests. The thread in front leads: it takes the lock,
-// plans the requests of a group into one batch, commits the batch with one sync, and wakes the threads of the group.
+// The path of a write. A thread that gets the lock leads: it commits its own write, and with it all that wait in the
+// commit queue, in one batch with one sync (ADR 15). A thread that does not get the lock puts its write into the queue.
 #pragma once
 
-#include <chrono>
-#include <cstddef>
-#include <deque>
-#include <vector>
+#include <span>
 
 #include <mentedb/error.hpp>
+#include <mentedb/ids.hpp>
 
-#include "base/mutex.hpp"
 #include "store/batch.hpp"
+#include "store/edit.hpp"
 #include "store/failure.hpp"
 #include "store/store.hpp"
 
 namespace mentedb::engine {
 
-/// One call's write, as the queue sees it. It lives on the stack of the calling thread.
-class WriteRequest {
- public:
-  WriteRequest() = default;
-  WriteRequest(const WriteRequest&) = delete;
-  WriteRequest& operator=(const WriteRequest&) = delete;
+/// Returns when the edits are durable and visible, all or none, or with an error. `pages`: as many as edits; gets
+/// the page of each edit that has one.
+/// @errors `busy`: the store's lock timeout bounds the wait. `io_error` "may appear": the process that had taken the
+/// write stopped or died, and the outcome is unknown
+store::Outcome<void> write(store::Store& store, std::span<const store::Edit> edits, std::span<PageId> pages);
 
-  /// Adds the request's operations to the batch. An error rolls back this request and no other. The leader calls `plan`
-  /// with the lock held, so it may run on another thread than the caller's. A request that does not fit is planned
-  /// again for the next commit.
+/// A write that only the calling thread can plan.
+class LocalWrite {
+ public:
+  LocalWrite() = default;
+  LocalWrite(const LocalWrite&) = delete;
+  LocalWrite& operator=(const LocalWrite&) = delete;
+  /// Adds the operations to the batch, under the lock. After an error nothing of the batch is committed.
   virtual Result<void> plan(store::Batch& batch) = 0;
-  /// True: the request is planned on the calling thread and committed without other requests.
-  virtual bool alone() const { return false; }
 
  protected:
-  virtual ~WriteRequest() = default;
-
- private:
-  friend class WriteQueue;
-  bool taken_ = false;         ///< a leader works on it: it cannot leave the queue
-  bool done_ = false;          ///< a leader has finished it
-  bool acknowledged_ = false;  ///< only a success sets it, so a failure cannot look like one
-  store::Outcome<void> result_;
-  store::Failure hidden_{Error{}};  ///< the answer for a write that is durable and no more; WriteQueue::run makes it
+  virtual ~LocalWrite() = default;
 };
-
-class WriteQueue {
- public:
-  /// Returns when the request's operations are durable and visible, or with an error. An error of the plan drops only
-  /// this request. An error of the commit is that of the whole commit group.
-  /// @errors `busy`: the store's lock timeout bounds the wait behind other threads and for the lock together
-  store::Outcome<void> run(store::Store& store, WriteRequest& request) MENTEDB_EXCLUDES(mutex_);
-
- private:
-  enum class Turn { leads, finished, timed_out };
-  class Deadline;
-  class CommitGroup;
-
-  Turn wait_for_turn(WriteRequest& request, const Deadline& deadline) MENTEDB_EXCLUDES(mutex_);
-  void lead(store::Store& store, const Deadline& deadline) MENTEDB_EXCLUDES(mutex_);
-  static store::Outcome<void> leave(WriteRequest& request);
-
-  base::Mutex mutex_;
-  base::Condition changed_;
-  std::deque<WriteRequest*> queue_ MENTEDB_GUARDED_BY(mutex_);  ///< the front leads
-};
+/// Waits for the lock and commits this write alone.
+store::Outcome<void> write_alone(store::Store& store, LocalWrite& write);
 
 }  // namespace mentedb::engine

@@ -2,7 +2,8 @@
 //
 //   0        superblock (one block of 4 KiB)
 //   64 KiB   shared state (one block)
-//   128 KiB  region 0: header of 64 stretch records, directory of 65,536 entries of 32 bytes, then 65,536 pages
+//   128 KiB  region 0: header of 64 stretch records and a region word, directory of 65,536 entries of 32 bytes, then
+//            65,536 pages
 //            region 1: ...
 //
 // Pages are numbered from 1. A run (the consecutive pages of one memory) never crosses the end of a region. A stretch
@@ -31,6 +32,7 @@ inline constexpr std::uint64_t kMaxPageCount = 0xFFFF'FFFF;  // a bucket of the 
 inline constexpr std::size_t kEntryBytes = 32;
 inline constexpr std::uint64_t kDirectoryBytes = kPagesPerRegion * kEntryBytes;
 inline constexpr std::size_t kStretchRecordBytes = 16;
+inline constexpr std::size_t kRegionWordOffset = kStretchesPerRegion * kStretchRecordBytes;  ///< in the region
 inline constexpr std::uint64_t kMapAlignment = 65'536;
 inline constexpr std::uint64_t kSharedStateOffset = kMapAlignment;
 inline constexpr std::uint64_t kFirstRegionOffset = 2 * kMapAlignment;
@@ -82,6 +84,9 @@ class Geometry {
   // Offsets in the file.
   constexpr std::uint64_t record_offset(std::uint64_t stretch) const {
     return region_offset(stretch / kStretchesPerRegion) + record_in_region(stretch);
+  }
+  constexpr std::uint64_t region_word_offset(std::uint64_t region) const {
+    return region_offset(region) + kRegionWordOffset;
   }
   constexpr std::uint64_t entry_offset(std::uint64_t page) const {
     return region_offset(region_of(page)) + entry_in_region(page);

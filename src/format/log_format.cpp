@@ -85,13 +85,19 @@ std::optional<Operation> OperationReader::next() {
   if (batch_.size() - position_ < sizeof(OperationHeader)) return std::nullopt;
   Operation operation{.header = base::read_struct<OperationHeader>(batch_, position_), .lsn = lsn_, .payload = {}};
   const OperationHeader& header = operation.header;
-  if (batch_.size() - position_ < operation_bytes(header.payload_bytes)) return std::nullopt;
+  const std::size_t logged = logged_bytes(header);
+  if (batch_.size() - position_ < logged) return std::nullopt;
+  if (header.early > 1 || (operation.is_early() && !is_memory_put(header.type))) return std::nullopt;
   const bool known = header.type >= OperationType::store && header.type <= OperationType::move;
   if (!known || header.page == 0 || header.page > page_count_) return std::nullopt;
   if (!Geometry::in_one_region(header.page, header.run_pages)) return std::nullopt;
   if (header.page + header.run_pages - 1 > page_count_) return std::nullopt;
-  operation.payload = batch_.subspan(position_ + sizeof(OperationHeader), header.payload_bytes);
-  position_ += operation_bytes(header.payload_bytes);
+  if (operation.is_early()) {
+    operation.run_checksum = base::read_struct<std::uint64_t>(batch_, position_ + sizeof(OperationHeader));
+  } else {
+    operation.payload = batch_.subspan(position_ + sizeof(OperationHeader), header.payload_bytes);
+  }
+  position_ += logged;
   ++lsn_;
   --remaining_;
   damaged_ = false;

@@ -84,7 +84,8 @@ constexpr bool is_memory_put(OperationType type) { return type <= OperationType:
 /// Followed by the payload and zeros to a multiple of 8.
 struct OperationHeader {
   OperationType type;
-  std::uint8_t reserved[3];
+  std::uint8_t early = 0;  ///< 1: pages.db has the run already. The log has the checksum of the run, not its payload
+  std::uint8_t reserved[2];
   std::uint32_t run_pages;
   std::uint64_t page;
   UuidBytes memory_id;  ///< nil for raw runs
@@ -96,6 +97,10 @@ static_assert(sizeof(OperationHeader) == 40 && std::has_unique_object_representa
 constexpr std::size_t operation_bytes(std::size_t payload_bytes) {
   return sizeof(OperationHeader) + base::round_up(payload_bytes, 8);
 }
+/// What the log has of an operation.
+constexpr std::size_t logged_bytes(const OperationHeader& header) {
+  return operation_bytes(header.early != 0 ? sizeof(std::uint64_t) : header.payload_bytes);
+}
 
 /// The largest batch in the log: a writer makes no larger one, and a reader refuses a larger one. Headers and padding
 /// come on top of the payloads, hence the factor.
@@ -106,6 +111,9 @@ struct Operation {
   OperationHeader header{};
   std::uint64_t lsn = 0;
   std::span<const std::byte> payload;
+  std::uint64_t run_checksum = 0;  ///< of an early run: then the log has no payload
+
+  bool is_early() const { return header.early != 0; }
 };
 
 /// Fills in the checksum over `batch` (header and operations, header.bytes long).

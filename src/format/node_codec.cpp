@@ -7,10 +7,13 @@
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include <fmt/core.h>
 
 #include "base/assert.hpp"
+#include "base/error.hpp"
+#include "base/floats.hpp"
 #include "base/utf8.hpp"
 
 namespace mentedb::format {
@@ -206,7 +209,12 @@ bool read_fixed(Reader& reader, const FixedPart& fixed, MemoryNode& node) {
   return true;
 }
 
+// The node may hold another memory: what the record lacks goes.
 bool read_optional_ids_and_times(Reader& reader, std::uint16_t flags, MemoryNode& node) {
+  node.user_id = {};
+  node.space_id = {};
+  node.valid_from.reset();
+  node.valid_until.reset();
   if ((flags & kHasUser) != 0) {
     if (!reader.value(node.user_id.bytes, "user_id")) return false;
     if (node.user_id.is_nil()) return reader.fail("user_id", "is nil though it is marked present");
@@ -222,13 +230,14 @@ bool read_optional_ids_and_times(Reader& reader, std::uint16_t flags, MemoryNode
 bool read_embedding(Reader& reader, std::size_t dimensions, std::vector<float>& embedding) {
   std::span<const std::byte> raw;
   if (!reader.view(raw, dimensions * sizeof(float), "embedding")) return false;
-  embedding.resize(dimensions);
-  if (dimensions > 0) std::memcpy(embedding.data(), raw.data(), raw.size());
-  std::uint32_t odd = 0;  // the loop has no early exit, so that the compiler handles several floats at a time
-  for (float f : embedding) {
-    odd |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(f) & 0x7F800000U) == 0x7F800000U);
+  if (const void* at = raw.data(); reinterpret_cast<std::uintptr_t>(at) % alignof(float) == 0) {
+    const auto* floats = static_cast<const float*>(at);
+    embedding.assign(floats, floats + dimensions);  // writes each float once; `resize` would write zeros first
+  } else {
+    embedding.resize(dimensions);
+    std::memcpy(embedding.data(), raw.data(), raw.size());
   }
-  return odd == 0 || reader.fail("embedding", "holds a number that is not finite");
+  return base::all_finite(embedding) || reader.fail("embedding", "holds a number that is not finite");
 }
 
 bool read_attribute_value(Reader& reader, AttributeValue& value) {
@@ -270,6 +279,7 @@ bool read_tags(Reader& reader, std::size_t count, std::vector<std::string>& tags
 }
 
 bool read_attributes(Reader& reader, std::size_t count, std::map<std::string, AttributeValue>& attributes) {
+  attributes.clear();
   for (std::size_t i = 0; i < count; ++i) {
     std::string key;
     if (!reader.sized_text(key, "attribute key")) return false;
@@ -288,16 +298,18 @@ bool read_node(Reader& reader, const FixedPart& fixed, MemoryNode& node) {
   if (!read_optional_ids_and_times(reader, fixed.flags, node)) return false;
   if (!read_embedding(reader, fixed.dimensions, node.embedding)) return false;
   if (!reader.text(node.content, fixed.content_bytes, "content")) return false;
-  if ((fixed.flags & kHasContext) != 0 && !reader.text(node.context.emplace(), fixed.context_bytes, "context")) {
-    return false;
+  if ((fixed.flags & kHasContext) == 0) {
+    node.context.reset();
+  } else if (!node.context) {
+    node.context.emplace();
   }
+  if (node.context && !reader.text(*node.context, fixed.context_bytes, "context")) return false;
   if (!read_tags(reader, fixed.tag_count, node.tags)) return false;
   if (!read_attributes(reader, fixed.attribute_count, node.attributes)) return false;
   return reader.left() == 0 || reader.fail("end", "is followed by further bytes");
 }
 
-Result<FixedPart> read_header(Reader& reader) {
-  FixedPart fixed{};
+Result<void> read_header(Reader& reader, FixedPart& fixed) {
   if (!reader.value(fixed, "header")) return std::unexpected(reader.error());
   if (fixed.version > kVersion) {
     return std::unexpected(Error{ErrorCode::incompatible, 0,
@@ -308,7 +320,7 @@ Result<FixedPart> read_header(Reader& reader) {
     reader.fail("version", "is 0");
     return std::unexpected(reader.error());
   }
-  return fixed;
+  return {};
 }
 
 }  // namespace
@@ -386,28 +398,33 @@ void encode_node(const MemoryNode& node, std::span<std::byte> out) {
   MENTEDB_ASSERT(writer.left() == 0);
 }
 
-Result<MemoryNode> decode_node(std::span<const std::byte> in) {
+Result<void> decode_node(std::span<const std::byte> in, MemoryNode& node) {
   Reader reader(in);
-  const Result<FixedPart> fixed = read_header(reader);
-  if (!fixed) return std::unexpected(fixed.error());
+  FixedPart fixed;
+  MENTEDB_TRY(read_header(reader, fixed));
   if (in.size() > kMaxEncodedBytes) {
     reader.fail("size", "is above the limit");
     return std::unexpected(reader.error());
   }
-  MemoryNode node;
-  if (!read_node(reader, *fixed, node)) return std::unexpected(reader.error());
+  if (!read_node(reader, fixed, node)) return std::unexpected(reader.error());
+  return {};
+}
+
+Result<MemoryNode> decode_node(std::span<const std::byte> in) {
+  Result<MemoryNode> node;
+  if (auto decoded = decode_node(in, *node); !decoded) node = std::unexpected(std::move(decoded).error());
   return node;
 }
 
 Result<MemoryId> decode_node_id(std::span<const std::byte> in) {
   Reader reader(in);
-  const Result<FixedPart> fixed = read_header(reader);
-  if (!fixed) return std::unexpected(fixed.error());
-  if (fixed->id == UuidBytes{}) {
+  FixedPart fixed;
+  MENTEDB_TRY(read_header(reader, fixed));
+  if (fixed.id == UuidBytes{}) {
     reader.fail("id", "is nil");
     return std::unexpected(reader.error());
   }
-  return MemoryId{fixed->id};
+  return MemoryId{fixed.id};
 }
 
 }  // namespace mentedb::format

@@ -66,6 +66,8 @@ void encode_node(const MemoryNode& node, std::span<std::byte> out);
 /// Reads a node back. For any input it allocates at most a small multiple of the size of the input.
 /// @errors `corruption`: names the rule that is broken and where; `incompatible`: a newer version
 Result<MemoryNode> decode_node(std::span<const std::byte> in);
+/// The same into a node that may hold another memory: its buffers are used again. After an error the node holds a mix.
+Result<void> decode_node(std::span<const std::byte> in, MemoryNode& node);
 
 /// The id alone. Checks that the fixed part is complete, that the version is known and that the id is not nil; no other
 /// field is checked.

@@ -25,7 +25,8 @@ struct RunHeader {
   std::uint32_t payload_bytes;
   std::uint32_t run_pages;
   RunType type;
-  std::uint8_t reserved[7];
+  std::uint8_t early = 0;  ///< 1: written before its batch was logged; it counts when an entry has its LSN
+  std::uint8_t reserved[6];
 };
 static_assert(sizeof(RunHeader) == 40 && std::has_unique_object_representations_v<RunHeader>);
 
@@ -60,15 +61,26 @@ constexpr bool is_head(EntryType type) { return is_memory(type) || type == Entry
 struct Entry {
   UuidBytes id{};               ///< of the memory, also of one deleted or moved; nil for raw, interior and free
   std::uint64_t lsn = 0;        ///< of the operation that wrote the entry; 0: never used
-  std::uint32_t run_pages = 0;  ///< head: length; interior: distance to the head; free: 0
+  std::uint32_t run_pages = 0;  ///< head: length; interior: distance to the head; free: 1 when it lacks space, else 0
   EntryType type = EntryType::free;
   friend bool operator==(const Entry&, const Entry&) = default;
 };
+
+/// A free page whose space the file system has, or may have. Its bytes say nothing.
+constexpr bool lacks_space(const Entry& entry) { return is_free(entry.type) && entry.run_pages != 0; }
+
+/// Whether the image may be that of the entry. An older one is stale. A newer one is of a commit under way, or of a
+/// batch that may never be logged: an early one.
+constexpr bool agrees(const RunHeader& header, const Entry& entry) {
+  return header.early != 0 ? header.lsn == entry.lsn : header.lsn >= entry.lsn;
+}
 
 void encode_entry(const Entry& entry, std::uint64_t page, std::uint64_t seed, std::span<std::byte, kEntryBytes> out);
 /// Nothing when the entry does not verify.
 std::optional<Entry> decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page,
                                   std::uint64_t seed);
+/// The same for loops over many entries. False when the entry does not verify; then `entry` means nothing.
+bool decode_entry(std::span<const std::byte, kEntryBytes> bytes, std::uint64_t page, std::uint64_t seed, Entry& entry);
 /// The LSN alone, unverified. The LSN is an aligned word, and the kernel copies an aligned word as a whole, also from
 /// an entry that another process is writing.
 std::uint64_t raw_entry_lsn(std::span<const std::byte, kEntryBytes> bytes);

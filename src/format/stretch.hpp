@@ -47,4 +47,11 @@ struct FreeSpace {
   static constexpr std::uint64_t kKnown = std::uint64_t{1} << 63;
 };
 
+/// The region word: the longest run of free pages in the region, across its stretches. 0: unknown. As a record it may
+/// claim more than there is. It lets the allocator pass 65,536 pages with one load.
+constexpr std::uint64_t region_word(std::uint64_t longest) { return std::uint64_t{1} << 63 | longest; }
+constexpr std::uint64_t longest_of_region(std::uint64_t word) {
+  return (word >> 63) == 0 ? kPagesPerRegion : std::min(word & 0xFFFF'FFFF, kPagesPerRegion);
+}
+
 }  // namespace mentedb::format

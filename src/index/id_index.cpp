@@ -4,7 +4,9 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <new>
 #include <optional>
+#include <ranges>
 #include <utility>
 
 #include "base/error.hpp"
@@ -15,8 +17,9 @@ namespace mentedb::index {
 
 namespace {
 
-constexpr std::uint64_t buckets_for(std::uint64_t ids) {
-  return std::max(format::kMinIndexBuckets, std::bit_ceil(2 * ids));  // at most half full when new
+// A page holds one memory at most.
+constexpr std::uint64_t buckets_for(std::uint64_t pages) {
+  return std::max(format::kMinIndexBuckets, std::bit_ceil(2 * pages));
 }
 constexpr bool has_room(std::uint64_t used, std::uint64_t more, std::uint64_t buckets) {
   return (used + more) * 4 <= buckets * 3;
@@ -31,7 +34,7 @@ IdIndex::IdIndex(vfs::Directory& directory, const vfs::File& pages, shared::Shar
                  const pages::BufferPool& pool, const Identity& identity, bool writable)
     : directory_(directory), pages_file_(pages), state_(state), pool_(pool), identity_(identity), writable_(writable) {}
 
-Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) const {
+Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number, Read read) const {
   const std::string name = format::index_file_name(number);
   MENTEDB_TRY_ASSIGN(auto file,
                      directory_.open(name, writable_ ? vfs::OpenMode::read_write : vfs::OpenMode::read_only, false));
@@ -47,11 +50,14 @@ Result<std::unique_ptr<Table>> IdIndex::map_table(std::uint64_t number) const {
     return base::failf(ErrorCode::not_found, "{} does not belong to this store; run: mentedb recover", file->path());
   }
   MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, size, writable_));
-  MENTEDB_TRY(mapping->populate(0, size));
-  return std::make_unique<Table>(number, header->bucket_count, std::move(file), std::move(mapping));
+  MENTEDB_TRY(mapping->populate(0, format::kIndexBucketsOffset));
+  auto table = std::make_unique<Table>(number, header->bucket_count, std::move(file), std::move(mapping));
+  if (read == Read::all) MENTEDB_TRY(table->bring_in_all());
+  return table;
 }
 
 Table* IdIndex::adopt(std::unique_ptr<Table> table) const {
+  retired_.reserve(retired_.size() + 1);  // from here on nothing fails
   auto replaced = std::exchange(table_, std::move(table));
   current_.store(table_.get(), std::memory_order_seq_cst);
   // After the store: a reader that enters from now on does not meet the replaced table.
@@ -71,20 +77,22 @@ Result<IdIndex::Pinned> IdIndex::current() const {
   }
 }
 
-// A lock holder needs no pass: while it holds the lock, no other thread replaces the table of the published number.
+// Looks at `table_` alone, under the mutex. Without a pass the table in `current_` may be given back at any moment: any
+// reader moves on to the published one. A lock holder needs no pass for the table that it gets: while it holds the
+// lock, no other process publishes a number.
 Result<Table*> IdIndex::find_current() const {
-  Table* const known = current_.load(std::memory_order_seq_cst);
-  if (known != nullptr && is_current(*known)) [[likely]]
-    return known;
   const base::MutexLock guard(mutex_);
   std::uint64_t number = state_.index_number();
-  if (table_ && table_->number() == number) return table_.get();
+  const bool same = table_ && table_->number() == number;
+  if (same && !table_->is_unreadable()) return table_.get();
   if (number == 0) return base::fail(ErrorCode::not_found, "the id index is being rebuilt");
-  auto table = map_table(number);
+  // A table of which a part could not be read is read as a whole: then this call gets the error.
+  const Read read = same ? Read::all : Read::what_is_needed;
+  auto table = map_table(number, read);
   for (std::uint64_t moved = state_.index_number(); !table && moved != number && moved != 0;
        moved = state_.index_number()) {
     number = moved;  // the index was rebuilt while this call opened the older file
-    table = map_table(number);
+    table = map_table(number, read);
   }
   if (!table) return std::unexpected(table.error());
   return adopt(std::move(*table));
@@ -95,11 +103,17 @@ bool asks_for_a_rebuild(const Error& error) {
          error.code == ErrorCode::invalid_argument || (error.code == ErrorCode::io_error && error.os_error == EIO);
 }
 
-Result<void> IdIndex::ensure_usable(std::uint64_t page_count, std::uint64_t memory_count) {
-  const auto table = find_current();
+Result<Table*> IdIndex::writable() {
+  MENTEDB_TRY_ASSIGN(Table* const table, find_current());
+  MENTEDB_TRY(table->bring_in_all());
+  return table;
+}
+
+Result<void> IdIndex::ensure_usable(std::uint64_t page_count) {
+  const auto table = writable();
   if (table) return {};
   if (!asks_for_a_rebuild(table.error())) return std::unexpected(table.error());
-  return rebuild(page_count, memory_count);
+  return rebuild(page_count);
 }
 
 // One pass over the directory: the newest live entry of an id wins.
@@ -115,7 +129,6 @@ Result<std::vector<std::uint64_t>> IdIndex::build(std::uint64_t bucket_count, st
     if (!format::is_memory(entry->type)) continue;
     const format::IdHash hashed = hash(MemoryId{entry->id});
     for (std::uint64_t i = 0;; ++i) {
-      if (i == bucket_count) return base::fail(ErrorCode::capacity_exceeded, "the id index is too small");
       std::uint64_t& bucket = buckets[(hashed.start + i) & mask];
       if (bucket == format::kEmptyBucket) {
         bucket = format::make_bucket(hashed.fingerprint, page);
@@ -143,8 +156,8 @@ Result<std::uint64_t> IdIndex::unused_number() const {
   return highest + 1;
 }
 
-Result<void> IdIndex::rebuild(std::uint64_t page_count, std::uint64_t memory_count) {
-  auto rebuilt = make_table(page_count, memory_count);
+Result<void> IdIndex::rebuild(std::uint64_t page_count) {
+  auto rebuilt = make_table(page_count, page_count, Length::as_long_as_possible);
   if (!rebuilt) base::as_internal_error(rebuilt.error());
   return rebuilt;
 }
@@ -159,7 +172,7 @@ Result<void> IdIndex::remove_unused_tables() {
     const auto number = format::parse_index_file_name(name);
     if (!number) continue;
     if (*number == used) {
-      const auto table = map_table(*number);
+      const auto table = map_table(*number, Read::all);
       if (table || !asks_for_a_rebuild(table.error())) continue;
     }
     removed |= directory_.remove(name).has_value();
@@ -176,6 +189,8 @@ Result<std::unique_ptr<Table>> IdIndex::write_table(std::uint64_t number, std::s
   {
     MENTEDB_TRY_ASSIGN(const auto file, directory_.open(name, vfs::OpenMode::create, false));
     file->share_like(pages_file_);
+    // All or nothing: a table for which there is no space takes none.
+    MENTEDB_TRY(file->allocate(0, format::kIndexBucketsOffset + buckets.size_bytes()));
     // Write the space and do not only reserve it: a store through the mapping must never find the disk full.
     MENTEDB_TRY(file->write_at(format::kIndexBucketsOffset, std::as_bytes(buckets)));
     // A header on the disk promises that the buckets are there, so the buckets are synced first.
@@ -206,50 +221,77 @@ Result<std::unique_ptr<Table>> IdIndex::write_table(std::uint64_t number, std::s
   return std::make_unique<Table>(number, buckets.size(), std::move(file), std::move(mapping));
 }
 
-Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t memory_count) {
+Result<void> IdIndex::make_table(std::uint64_t page_count, std::uint64_t sized_for, Length length) {
   const base::MutexLock guard(mutex_);
-  std::uint64_t used = 0;
-  auto buckets = build(buckets_for(memory_count), page_count, used);
-  // A directory with more memories than were counted (a damaged store) needs a larger table.
-  if (!buckets && buckets.error().code == ErrorCode::capacity_exceeded) {
-    used = 0;
-    buckets = build(buckets_for(page_count), page_count, used);
-  }
-  if (!buckets) return std::unexpected(buckets.error());
   const std::uint64_t old = state_.index_number();
-  if (!writable_) {
-    adopt(std::make_unique<Table>(old, std::move(*buckets)));
-    return {};
-  }
-  MENTEDB_TRY(remove_unused_tables());
-  MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
-  auto table = write_table(number, *buckets, used);
-  const auto ready = table ? state_.make_writable() : std::unexpected(table.error());
-  if (!ready) {
+  for (std::uint64_t bucket_count = buckets_for(sized_for);; bucket_count /= 2) {
+    std::uint64_t used = 0;
+    MENTEDB_TRY_ASSIGN(auto buckets, build(bucket_count, page_count, used));
+    if (!writable_) {
+      adopt(std::make_unique<Table>(old, std::move(buckets)));
+      return {};
+    }
+    MENTEDB_TRY(remove_unused_tables());
+    MENTEDB_TRY_ASSIGN(const std::uint64_t number, unused_number());
+    auto table = write_table(number, buckets, used);
+    const auto ready = table ? state_.make_writable() : std::unexpected(table.error());
+    if (ready) {
+      adopt(std::move(*table));
+      state_.publish_index_number(number);
+      if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // it may be gone already
+      return {};
+    }
     static_cast<void>(directory_.remove(format::index_file_name(number)));
-    return std::unexpected(ready.error());
+    // Without an index no process can delete. So a full disk gets a shorter one.
+    const bool full = ready.error().code == ErrorCode::no_space && length == Length::as_long_as_possible;
+    const bool fits = bucket_count / 2 >= format::kMinIndexBuckets && has_room(used, 0, bucket_count / 2);
+    if (!full || !fits) return std::unexpected(ready.error());
   }
-  adopt(std::move(*table));
-  state_.publish_index_number(number);
-  if (old != 0) static_cast<void>(directory_.remove(format::index_file_name(old)));  // it may be gone already
-  return {};
 }
 
-Result<void> IdIndex::reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t memory_count) {
+Result<void> IdIndex::try_longer_table(std::uint64_t page_count, std::uint64_t sized_for) {
+  try {
+    auto made = make_table(page_count, sized_for, Length::whole);
+    if (!made) base::as_internal_error(made.error());
+    return made;
+  } catch (const std::bad_alloc&) {
+    return std::unexpected(base::out_of_memory());
+  }
+}
+
+Result<void> IdIndex::reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t new_page_count) {
+  constexpr std::uint64_t kPatience = 256;
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
-  if (has_room(table->used(), more, table->bucket_count())) return {};
-  auto rebuilt = rebuild(page_count, memory_count + more);
-  // On a full disk the table that is there takes some more ids than it likes.
-  const bool full = !rebuilt && rebuilt.error().code == ErrorCode::no_space;
-  if (full && has_slack(table->used() + more, table->bucket_count())) return {};
-  return rebuilt;
+  const bool grows = new_page_count > page_count && table->bucket_count() < buckets_for(new_page_count);
+  if (!grows) {
+    if (has_room(table->used(), more, table->bucket_count())) return {};
+    // Tombstones fill the table, or it had to be short. A try for each write would cost more than long probes.
+    if (has_slack(table->used() + more, table->bucket_count()) && reservations_to_pass_ > 0) {
+      --reservations_to_pass_;
+      return {};
+    }
+    // Writers that died may have left the number too high. To count costs less than a longer table.
+    MENTEDB_TRY(recount());
+    if (has_room(table->used(), more, table->bucket_count())) return {};
+  }
+  const bool has_place = has_slack(table->used() + more, table->bucket_count());
+  auto made = try_longer_table(page_count, new_page_count);
+  if (made) return made;
+  // A page that has no bucket would be of no use. So a disk without space for the longer table is full.
+  if (grows && made.error().code == ErrorCode::no_space) return made;
+  // The commit looks itself whether a sync failed here (R7).
+  if (!has_place) return made;
+  reservations_to_pass_ = kPatience;
+  return {};
 }
 
 Result<void> IdIndex::recount() {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
   const std::uint64_t filled = table->count_filled();
   if (table->used() == filled) return {};
-  return table->set_used(filled);
+  MENTEDB_TRY(table->make_used_writable());
+  table->set_used(filled);
+  return {};
 }
 
 Result<void> IdIndex::sync() {
@@ -262,8 +304,20 @@ Result<void> IdIndex::sync() {
 
 Result<void> IdIndex::make_writable(std::span<const MemoryId> ids) {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
-  if (!ids.empty()) MENTEDB_TRY(table->set_used(table->used()));
-  for (const MemoryId& id : ids) MENTEDB_TRY(table->make_writable(hash(id).start));
+  if (ids.empty()) return {};
+  MENTEDB_TRY(table->make_used_writable());
+  return make_buckets_writable(*table, ids);
+}
+
+// A batch that stores to a quarter of the blocks needs all of them soon, and one call for all costs less.
+template <class Ids>
+Result<void> IdIndex::make_buckets_writable(Table& table, const Ids& ids) {
+  constexpr std::uint64_t kPart = 4;
+  // Other ids of the batch may take the empty bucket that ends the way of this one, and some behind it.
+  constexpr std::uint64_t kMore = 64;
+  const std::uint64_t count = std::ranges::size(ids);
+  if (count > 1 && count * kPart >= table.bucket_count() / Table::kBucketsPerBlock) return table.make_all_writable();
+  for (const MemoryId& id : ids) MENTEDB_TRY(table.make_writable(hash(id).start, count > 1 ? kMore : 0));
   return {};
 }
 
@@ -273,31 +327,45 @@ bool IdIndex::leads_to(const MemoryId& id, std::uint64_t page) const {
   Probe probe(**table, hash(id));
   std::uint64_t found = probe.next_page();
   while (found != 0 && found != page) found = probe.next_page();
-  return found == page;
+  return found == page || !is_current(**table);
 }
 
-Result<bool> IdIndex::set(const MemoryId& id, std::uint64_t page) {
+Result<std::size_t> IdIndex::set(std::span<const Lead> leads) {
   MENTEDB_TRY_ASSIGN(Table* const table, writable());
-  const format::IdHash hashed = hash(id);
-  const std::uint64_t wanted = format::make_bucket(hashed.fingerprint, page);
+  MENTEDB_TRY(make_buckets_writable(*table, leads | std::views::transform(&Lead::id)));
+  std::size_t changed = 0;
+  bool may_count = false;
+  for (const Lead& lead : leads) {
+    MENTEDB_TRY_ASSIGN(const bool set_now, set(*table, lead, may_count));
+    if (set_now) ++changed;
+  }
+  return changed;
+}
+
+// `may_count`: the number of used buckets may be stored to.
+Result<bool> IdIndex::set(Table& table, const Lead& lead, bool& may_count) {
+  const format::IdHash hashed = hash(lead.id);
+  const std::uint64_t wanted = format::make_bucket(hashed.fingerprint, lead.page);
   std::optional<std::uint64_t> tombstone;
-  for (std::uint64_t i = 0; i < table->bucket_count(); ++i) {
-    const std::uint64_t bucket = table->load(hashed.start + i);
+  for (std::uint64_t i = 0; i < table.bucket_count(); ++i) {
+    const std::uint64_t bucket = table.load(hashed.start + i);
     if (bucket == wanted) return false;
     if (bucket == format::kTombstone && !tombstone) tombstone = hashed.start + i;
     if (bucket == format::kEmptyBucket) {
       if (!tombstone) {
-        if (!has_slack(table->used(), table->bucket_count())) break;
-        MENTEDB_TRY(table->set_used(table->used() + 1));
+        if (!has_slack(table.used(), table.bucket_count())) break;
+        if (!may_count) MENTEDB_TRY(table.make_used_writable());
+        may_count = true;
+        table.set_used(table.used() + 1);
       }
-      MENTEDB_TRY(table->store(tombstone.value_or(hashed.start + i), wanted));
+      table.store(tombstone.value_or(hashed.start + i), wanted);
       return true;
     }
     const std::uint64_t other = format::bucket_page(bucket);
     if (format::bucket_fingerprint(bucket) != hashed.fingerprint || !pool_.contains(other)) continue;
     MENTEDB_TRY_ASSIGN(const auto entry, pool_.read_entry(other));
-    if (!entry || entry->id != id.bytes) continue;
-    MENTEDB_TRY(table->store(hashed.start + i, wanted));
+    if (!entry || entry->id != lead.id.bytes) continue;
+    table.store(hashed.start + i, wanted);
     return true;
   }
   return base::fail(ErrorCode::capacity_exceeded, "the id index is full; run: mentedb recover");
@@ -322,6 +390,7 @@ Result<bool> IdIndex::erase(const MemoryId& id, std::uint64_t page) {
     if (bucket != wanted) continue;
     MENTEDB_TRY_ASSIGN(const bool others, belongs_to_another(id, page));
     if (others) return false;
+    MENTEDB_TRY(make_buckets_writable(*table, std::span(&id, 1)));
     MENTEDB_TRY(free_bucket(*table, hashed.start, hashed.start + i));
     return true;
   }
@@ -367,12 +436,14 @@ Result<void> IdIndex::free_bucket(Table& table, std::uint64_t start, std::uint64
   const Unneeded unneeded = find_unneeded(table, start, position);
   const auto all = std::span(unneeded.positions).first(unneeded.count);
   const bool empty = std::ranges::find(all, position) != all.end();
-  MENTEDB_TRY(table.store(position, empty ? format::kEmptyBucket : format::kTombstone));
+  table.store(position, empty ? format::kEmptyBucket : format::kTombstone);
   for (const std::uint64_t other : all) {
-    if (other != position) MENTEDB_TRY(table.store(other, format::kEmptyBucket));
+    if (other != position) table.store(other, format::kEmptyBucket);
   }
   if (all.empty()) return {};
-  return table.set_used(table.used() - std::min<std::uint64_t>(table.used(), all.size()));
+  MENTEDB_TRY(table.make_used_writable());
+  table.set_used(table.used() - std::min<std::uint64_t>(table.used(), all.size()));
+  return {};
 }
 
 Result<void> IdIndex::rewrite() {

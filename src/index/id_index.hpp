@@ -2,8 +2,9 @@
 // stores to, and that readers load without a lock. An id never changes its bucket while it is in the table, and a
 // deletion leaves a tombstone, so a probe never misses an id that stays in the table.
 //
-// A new id takes the first tombstone on its way, and a tombstone that no probe needs becomes empty. So a store that
-// gains no memories needs no other table.
+// A new id takes the first tombstone on its way, and a tombstone that no probe needs becomes empty. A table has two
+// buckets or more for each page, so it is at most half full of ids, and only a longer pages.db needs a longer table:
+// what a deletion frees can be used on a full disk, too. (A table that has to be made on a full disk may be shorter.)
 //
 // A growing index is rebuilt into file N+1. The table that it replaces gives back its mapping and its descriptor as
 // soon as no thread of this process is inside a read that may use it.
@@ -28,22 +29,24 @@
 #include "format/index_format.hpp"
 #include "index/table.hpp"
 #include "pages/buffer_pool.hpp"
+#include "shared/identity.hpp"
 #include "shared/shared_state.hpp"
 #include "vfs/vfs.hpp"
 
 namespace mentedb::index {
 
-/// The identity of the store and of this boot. The header of an index file has to agree with it.
-struct Identity {
-  UuidBytes store_id{};
-  UuidBytes incarnation{};
-  UuidBytes boot_id{};
-  vfs::FileId pages;
-};
+/// The header of an index file has to agree with it.
+using shared::Identity;
 
 /// What an error of `IdIndex::current` means. False when the table may be sound, and this process lacks something to
 /// map it: a rebuild would not help, and it would keep the writers waiting.
 bool asks_for_a_rebuild(const Error& error);
+
+/// Where an id leads to.
+struct Lead {
+  MemoryId id;
+  std::uint64_t page = 0;
+};
 
 /// Const methods are for readers, on any thread, without the lock. The others are for the lock holder.
 class IdIndex {
@@ -70,8 +73,10 @@ class IdIndex {
   /// @errors `not_found` when no table fits the store: then a lock holder has to rebuild the index. Any other error
   /// says what this process lacks to map the table: descriptors, memory, the right to read it
   Result<Pinned> current() const;
-  /// False when another process has moved on to another table.
-  bool is_current(const Table& table) const { return state_.index_number() == table.number(); }
+  /// False when another process has moved on to another table, or when the disk could not read a part of this one.
+  bool is_current(const Table& table) const {
+    return state_.index_number() == table.number() && !table.is_unreadable();
+  }
   format::IdHash hash(const MemoryId& id) const { return format::hash_id(id.bytes, pool_.seed()); }
   /// Whether the id's bucket points to this page. True when no table fits: the next table is made from the directory.
   bool leads_to(const MemoryId& id, std::uint64_t page) const;
@@ -81,25 +86,29 @@ class IdIndex {
 
   // ---- for the lock holder
 
+  /// Whether there is a table that fits the store and can be read.
+  bool is_usable() { return writable().has_value(); }
   /// Makes the current table durable.
   Result<void> sync();
   /// Maps the current table, or rebuilds the index when its table does not fit the store (another boot, a copied
   /// directory, a file that is missing or damaged). `page_count`: entries up to there are scanned.
-  Result<void> ensure_usable(std::uint64_t page_count, std::uint64_t memory_count);
-  /// Rebuilds the index from the directory into ids-(N+1), sized for `memory_count` ids.
+  Result<void> ensure_usable(std::uint64_t page_count);
+  /// Rebuilds the index from the directory into ids-(N+1), with two buckets or more for each page.
   /// @errors `no_space`, `corruption`
-  Result<void> rebuild(std::uint64_t page_count, std::uint64_t memory_count);
-  /// Makes sure that `more` ids fit. Called before the log append, so that publishing cannot fail.
-  Result<void> reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t memory_count);
+  /// On a full disk the table may be shorter, as long as all ids fit.
+  Result<void> rebuild(std::uint64_t page_count);
+  /// Makes sure that `more` ids fit. When the batch makes pages.db longer, also that each of its pages finds a bucket.
+  /// Called before the log append, so that publishing cannot fail.
+  Result<void> reserve(std::uint64_t more, std::uint64_t page_count, std::uint64_t new_page_count);
   /// Makes the ids' buckets ready to be stored to. Called before the log append, so that publishing does not fail.
   /// @errors as vfs::Mapping::make_writable
   Result<void> make_writable(std::span<const MemoryId> ids);
-  /// Sets the number of used buckets to the counted number. A writer that died, and a page cache that was lost within
-  /// one boot, leave another number.
+  /// Sets the number of used buckets to the counted number. A writer that died leaves a number that may be too high,
+  /// and a page cache that was lost within one boot leaves any number.
   Result<void> recount();
-  /// Points the id to the page: replaces its bucket or takes a free one. True when something changed.
+  /// Points each id to its page: replaces its bucket or takes a free one. @return how many buckets changed
   /// @errors `capacity_exceeded` without a reservation: rebuild
-  Result<bool> set(const MemoryId& id, std::uint64_t page);
+  Result<std::size_t> set(std::span<const Lead> leads);
   /// R7: writes the whole table again as it is, so that the next sync covers it. A failed sync may have lost buckets
   /// that look right in the page cache, among them buckets of no id: empty ones.
   Result<void> rewrite();
@@ -107,10 +116,16 @@ class IdIndex {
   Result<bool> erase(const MemoryId& id, std::uint64_t page);
 
  private:
+  Result<bool> set(Table& table, const Lead& lead, bool& may_count);
+  template <class Ids>
+  Result<void> make_buckets_writable(Table& table, const Ids& ids);
   Result<Table*> find_current() const MENTEDB_EXCLUDES(mutex_);
-  Result<Table*> writable() { return find_current(); }
-  Result<void> make_table(std::uint64_t page_count, std::uint64_t memory_count) MENTEDB_EXCLUDES(mutex_);
-  Result<std::unique_ptr<Table>> map_table(std::uint64_t number) const;
+  Result<Table*> writable();
+  enum class Length { whole, as_long_as_possible };
+  Result<void> make_table(std::uint64_t page_count, std::uint64_t sized_for, Length length) MENTEDB_EXCLUDES(mutex_);
+  Result<void> try_longer_table(std::uint64_t page_count, std::uint64_t sized_for);
+  enum class Read { what_is_needed, all };
+  Result<std::unique_ptr<Table>> map_table(std::uint64_t number, Read read) const;
   Result<std::vector<std::uint64_t>> build(std::uint64_t bucket_count, std::uint64_t page_count, std::uint64_t& used);
   Result<void> remove_unused_tables();
   Result<std::unique_ptr<Table>> write_table(std::uint64_t number, std::span<const std::uint64_t> buckets,
@@ -132,6 +147,7 @@ class IdIndex {
   const pages::BufferPool& pool_;
   Identity identity_;
   bool writable_;
+  std::uint64_t reservations_to_pass_ = 0;  ///< before the next try of a longer table
   mutable base::Mutex mutex_;
   mutable std::unique_ptr<Table> table_ MENTEDB_GUARDED_BY(mutex_);
   mutable std::atomic<Table*> current_{nullptr};  ///< table_, for readers

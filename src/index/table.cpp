@@ -7,18 +7,35 @@
 
 namespace mentedb::index {
 
-Result<void> Table::store(std::uint64_t position, std::uint64_t bucket) {
-  const std::uint64_t offset = format::kIndexBucketsOffset + 8 * (position & mask_);
-  MENTEDB_TRY(mapping_->make_writable(offset, sizeof(bucket)));
-  mapping_->store(offset, bucket);
+bool Table::bring_in(std::uint64_t piece) const {
+  const std::uint64_t begin = piece * kPieceBytes;
+  if (!mapping_->populate(begin, std::min(kPieceBytes, mapping_->size_bytes() - begin))) {
+    unreadable_.store(true, std::memory_order_release);
+    return false;
+  }
+  pieces_[piece].store(true, std::memory_order_relaxed);
+  return true;
+}
+
+Result<void> Table::bring_in_all() const {
+  if (!mapping_ || all_pieces_.load(std::memory_order_relaxed)) return {};
+  MENTEDB_TRY(mapping_->populate(0, mapping_->size_bytes()));
+  for (auto& piece : pieces_) piece.store(true, std::memory_order_relaxed);
+  all_pieces_.store(true, std::memory_order_relaxed);
   return {};
 }
 
-Result<void> Table::set_used(std::uint64_t used) {
-  MENTEDB_TRY(mapping_->make_writable(format::kIndexUsedOffset, sizeof(used)));
-  mapping_->store(format::kIndexUsedOffset, used);
-  return {};
+void Table::store(std::uint64_t position, std::uint64_t bucket) {
+  mapping_->store(format::kIndexBucketsOffset + 8 * (position & mask_), bucket);
 }
+
+void Table::set_used(std::uint64_t used) { mapping_->store(format::kIndexUsedOffset, used); }
+
+Result<void> Table::make_used_writable() {
+  return mapping_->make_writable(format::kIndexUsedOffset, sizeof(std::uint64_t));
+}
+
+Result<void> Table::make_all_writable() { return mapping_->make_writable(0, mapping_->size_bytes()); }
 
 // Through the file, in few calls. A reader sees no difference: only the lock holder changes buckets.
 Result<void> Table::rewrite() {
@@ -31,9 +48,10 @@ Result<void> Table::rewrite() {
   return {};
 }
 
-Result<void> Table::make_writable(std::uint64_t position) {
+Result<void> Table::make_writable(std::uint64_t position, std::uint64_t more) {
   std::uint64_t length = 1;
   while (length < bucket_count() && load(position + length - 1) != format::kEmptyBucket) ++length;
+  length = std::min(length + more, bucket_count());
   const std::uint64_t first = position & mask_;
   const std::uint64_t until_end = std::min(length, bucket_count() - first);
   MENTEDB_TRY(mapping_->make_writable(format::kIndexBucketsOffset + 8 * first, 8 * until_end));

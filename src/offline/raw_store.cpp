@@ -101,6 +101,7 @@ Result<void> RawStore::refresh() {
   const shared::SharedState state(std::move(mapping), superblock_.seed);
   state_ = {.cached_tail = state.cached_tail(),
             .index_number = state.index_number(),
+            .queue_number = state.has_queue() ? state.queue_number() : 0,
             .committed_lsn = state.committed_lsn(),
             .page_count = state.page_count(),
             .reuse_horizon = state.reuse_horizon()};
@@ -144,8 +145,9 @@ std::optional<pages::RunCopy> RawStore::read_run(std::uint64_t page, base::Align
   const auto incomplete = [] { return base::fail(ErrorCode::io_error, "the run cannot be read as a whole"); };
   auto copy = pages::copy_run(
       page, geometry_.page_bytes(), seed_known_ ? std::optional(superblock_.seed) : std::nullopt, buffer,
-      [&](std::span<std::byte> out) -> Result<void> {
-        if (!read(*pages_file_, geometry_.page_offset(page), out)) return incomplete();
+      geometry_.page_bytes(),
+      [&](std::uint64_t at, std::span<std::byte> out) -> Result<void> {
+        if (!read(*pages_file_, geometry_.page_offset(page) + at, out)) return incomplete();
         return {};
       },
       [&](const format::RunHeader& header) {

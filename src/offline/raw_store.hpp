@@ -54,6 +54,7 @@ class RawStore {
   struct State {
     std::optional<wal::Tail> cached_tail;  ///< nothing when it does not verify
     std::uint64_t index_number = 0;
+    std::uint64_t queue_number = 0;  ///< 0: none
     std::uint64_t committed_lsn = 0;
     std::uint64_t page_count = 0;
     std::uint64_t reuse_horizon = 0;

@@ -78,6 +78,7 @@ class Salvager {
                                              : in_log(version.log_offset, std::move(message)));
     ++memories_lost_;
   }
+  void collect_early(const format::Operation& operation);
   Result<MemoryNode> read(const MemoryId& id, const Version& version);
 
   vfs::Vfs& vfs_;
@@ -97,12 +98,28 @@ class Salvager {
   base::AlignedBuffer buffer_;
 };
 
+// The log has no payload of an early run. The run was in its page before the batch was logged, and is there until a
+// later operation frees it.
+void Salvager::collect_early(const format::Operation& operation) {
+  const MemoryId id{operation.header.memory_id};
+  const auto run = store_.read_run(operation.header.page, buffer_);
+  if (run && run->header.checksum == operation.run_checksum) {
+    offer(id, {.lsn = operation.lsn, .page = operation.header.page});
+  } else if (Version& known = damaged_[id]; known.lsn <= operation.lsn) {
+    known = {.lsn = operation.lsn, .page = operation.header.page};
+  }
+}
+
 void Salvager::collect_batch(std::uint64_t offset, std::span<const std::byte> batch) {
   format::OperationReader reader(batch);
   while (const auto operation = reader.next()) {
     const MemoryId id{operation->header.memory_id};
     if (log_end_) later_lsns_.insert(operation->lsn);
-    if (format::is_memory_put(operation->header.type)) offer(id, {.lsn = operation->lsn, .log_offset = offset});
+    if (operation->is_early()) {
+      collect_early(*operation);
+    } else if (format::is_memory_put(operation->header.type)) {
+      offer(id, {.lsn = operation->lsn, .log_offset = offset});
+    }
     if (operation->header.type == format::OperationType::remove && !id.is_nil())
       offer(id, {.lsn = operation->lsn, .deleted = true});
   }
@@ -161,14 +178,16 @@ bool Salvager::is_blank(std::uint64_t page) {
 std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Entry>& entry) {
   const auto run = store_.read_run(page, buffer_);
   std::optional<MemoryId> found;
-  if (run && run->header.type == format::RunType::memory) {
+  // An early run that its entry does not name is of a batch that was never logged, or of one that the log names.
+  const bool counts = run && (!entry || format::agrees(run->header, *entry));
+  if (counts && run->header.type == format::RunType::memory) {
     if (const auto node = format::decode_node(run->payload)) found = node->id;
   }
   const bool expected = entry && format::is_memory(entry->type);
   if (entry && entry->type == format::EntryType::deleted)
     offer(MemoryId{entry->id}, {.lsn = entry->lsn, .deleted = true});
   // A run with a higher LSN shows that the entry is stale. Then the memory of the entry is not lost.
-  const bool entry_is_old = entry && run && run->header.lsn > entry->lsn;
+  const bool entry_is_old = entry && counts && run->header.lsn > entry->lsn;
   if (expected && !entry_is_old && (!found || found->bytes != entry->id || run->header.lsn < entry->lsn)) {
     Version& known = damaged_[MemoryId{entry->id}];
     if (known.lsn <= entry->lsn) known = {.lsn = entry->lsn, .page = page};
@@ -188,7 +207,7 @@ std::uint64_t Salvager::collect_page(std::uint64_t page, const std::optional<Ent
   }
   const bool raw = entry ? entry->type == format::EntryType::raw : run && run->header.type == format::RunType::raw;
   if (raw) report_.notes.push_back(fmt::format("page {} is a raw page; raw pages are not salvaged", page));
-  if (run && run->header.type != format::RunType::free) return page + run->header.run_pages;
+  if (counts && run->header.type != format::RunType::free) return page + run->header.run_pages;
   return entry && format::is_head(entry->type) ? page + entry->run_pages : page + 1;
 }
 
@@ -246,7 +265,7 @@ Result<MemoryNode> Salvager::read(const MemoryId& id, const Version& version) {
   MENTEDB_TRY_ASSIGN(const auto batch, store_.log().read_batch(version.log_offset, log_seed_));
   format::OperationReader reader(batch);
   while (const auto operation = reader.next()) {
-    if (operation->lsn == version.lsn) return format::decode_node(operation->payload);
+    if (operation->lsn == version.lsn && !operation->is_early()) return format::decode_node(operation->payload);
   }
   return base::failf(ErrorCode::corruption, "the batch of memory {} changed between two reads", id.to_string());
 }
@@ -263,7 +282,7 @@ Result<void> Salvager::flush(store::Store& destination) {
       lose(node.id, version, encoded.error().message);  // one refused memory must not cost the others
       continue;
     }
-    MENTEDB_TRY(batch.put(*encoded, store::Batch::Put::any));
+    MENTEDB_TRY(batch.put(encoded->id, encoded->bytes, store::Batch::Put::any));
     ++put;
   }
   MENTEDB_TRY(writer.commit(batch));

@@ -14,6 +14,7 @@
 #include "base/error.hpp"
 #include "format/index_format.hpp"
 #include "format/node_codec.hpp"
+#include "format/queue_format.hpp"
 #include "offline/raw_store.hpp"
 #include "offline/verify.hpp"
 #include "pages/directory_cursor.hpp"
@@ -118,7 +119,7 @@ void Verifier::check_log() {
         format::OperationReader reader(batch);
         while (const auto operation = reader.next()) {
           logged_.add(operation->header.page, operation->header.run_pages);
-          if (!format::is_memory_put(operation->header.type)) continue;
+          if (!format::is_memory_put(operation->header.type) || operation->is_early()) continue;
           const auto node = format::decode_node(operation->payload);
           if (!node || node->id.bytes != operation->header.memory_id) {
             problem(store_.log_file(), offset, operation->header.page,
@@ -221,20 +222,18 @@ std::uint64_t Verifier::check_run(std::uint64_t page, const Entry& entry) {
   return entry.run_pages;
 }
 
+// A free page holds any bytes. They may be an older run: it began on this page, a later run covered the page and was
+// freed, and a power cut lost the later bytes. Redo does not write a run that was freed since (R4). They may be a part
+// of a batch that was never logged (R15). But a run that could come back is damage of the entry.
 void Verifier::check_freed(std::uint64_t page, const Entry& entry) {
   const auto run = store_.read_run(page, buffer_);
-  const bool says_free = run && run->header.type == format::RunType::free;
-  if (entry.type == EntryType::free) {
-    // A free page holds any bytes. They may be an older run: it began on this page, a later run covered the page and
-    // was freed, and a power cut lost the later bytes. Redo does not write a run that was freed since (R4).
-    if (!run || run->header.lsn <= entry.lsn) return;
-    page_problem(page, store_.geometry().entry_offset(page), 1,
-                 fmt::format("the entry of LSN {} says that the page is free, but LSN {} {} there", entry.lsn,
-                             run->header.lsn, says_free ? "freed a run" : "wrote a run"));
-  } else if (!says_free || run->header.lsn != entry.lsn) {
-    page_problem(page, store_.geometry().page_offset(page), 1,
-                 "the directory says that the page was freed, but the page does not");
-  }
+  if (!run || (run->header.early != 0 && run->header.lsn > entry.lsn)) return;
+  const bool says_free = run->header.type == format::RunType::free;
+  const bool remembers = entry.type != EntryType::free && !format::lacks_space(entry);
+  if (remembers ? says_free && run->header.lsn == entry.lsn : run->header.lsn <= entry.lsn) return;
+  page_problem(page, store_.geometry().entry_offset(page), 1,
+               fmt::format("the entry of LSN {} says that the page is free, but LSN {} {} there", entry.lsn,
+                           run->header.lsn, says_free ? "freed a run" : "wrote a run"));
 }
 
 std::uint64_t Verifier::check_unlisted(std::uint64_t page) {
@@ -332,13 +331,17 @@ void Verifier::check_state() {
 void Verifier::check_names() {
   const auto names = store_.directory().list();
   if (!names) return;
-  const auto ours = store::file_names(store_.state().index_number);
+  const auto ours = store::file_names(store_.state().index_number, store_.state().queue_number);
   for (const std::string& name : *names) {
     if (std::ranges::find(ours, name) != ours.end()) continue;
-    report_.notes.push_back(
-        format::parse_index_file_name(name)
-            ? fmt::format("{} is an id index that is not in use; a later rebuild of the index removes it", name)
-            : fmt::format("{} is no file of the store", name));
+    if (format::parse_index_file_name(name)) {
+      report_.notes.push_back(
+          fmt::format("{} is an id index that is not in use; a later rebuild of the index removes it", name));
+    } else if (format::parse_queue_file_name(name)) {
+      report_.notes.push_back(fmt::format("{} is a commit queue that is not in use; the next one removes it", name));
+    } else {
+      report_.notes.push_back(fmt::format("{} is no file of the store", name));
+    }
   }
   const auto warnings = store_.directory().access_warnings(ours);
   report_.notes.insert(report_.notes.end(), warnings.begin(), warnings.end());

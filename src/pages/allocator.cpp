@@ -17,7 +17,7 @@ namespace {
 
 // Growth costs system calls and a sync. A step of a part of the store keeps growth rare and the spare space small.
 constexpr std::uint64_t kMinGrowthBytes = 256 * 1024;
-constexpr std::uint64_t kMaxGrowthBytes = std::uint64_t{16} << 20;
+constexpr std::uint64_t kMaxGrowthBytes = std::uint64_t{2} << 20;
 constexpr std::uint64_t kGrowthFraction = 16;
 
 }  // namespace
@@ -39,14 +39,29 @@ void TakenRuns::note_search(std::uint64_t count, std::uint64_t to) {
   }
 }
 
+void Allocator::begin_batch(TakenRuns& taken, std::uint64_t next_lsn) const {
+  if (searched_lsn_ == next_lsn) taken.searched_to_ = searched_;
+}
+
+void Allocator::end_batch(const TakenRuns& taken, std::uint64_t lowest_freed, std::uint64_t next_lsn) {
+  searched_ = taken.searched_to_;
+  searched_lsn_ = taken.passed_holes_ ? 0 : next_lsn;
+  if (lowest_freed == 0) return;
+  // A hole that has the freed page begins so many pages before it at most.
+  for (std::uint64_t i = 0; i < searched_.size(); ++i)
+    searched_[i] = i + 1 == searched_.size() ? 1 : std::min(searched_[i], lowest_freed - std::min(lowest_freed - 1, i));
+}
+
 // One search for the first hole of `count` pages. `hole_` is the first page of the free run that reaches to the place
 // where the search is; 0 when the page before that place is in use.
 class Allocator::Search {
  public:
-  Search(const BufferPool& pool, PageFile& file, std::uint64_t count, std::uint64_t last_page, const TakenRuns& taken)
+  Search(const BufferPool& pool, PageFile& file, std::uint64_t count, Holes holes, std::uint64_t last_page,
+         const TakenRuns& taken)
       : file_(file),
         pool_(pool),
         count_(count),
+        holes_(holes),
         last_page_(last_page),
         // The open batch may have made the file grow. No reader knows the new pages, and all of them are free.
         published_(std::min(last_page, pool.page_count())),
@@ -56,8 +71,11 @@ class Allocator::Search {
   /// The first page of the hole. Nothing when there is none: then `hole()` is what the file ends with.
   Result<std::optional<std::uint64_t>> from(std::uint64_t page);
   std::uint64_t hole() const { return hole_; }
+  bool passed_what_it_cannot_read() const { return passed_unreadable_; }
 
  private:
+  Result<bool> pass_region(std::uint64_t page);
+  Result<void> end_region(std::uint64_t last);
   Result<FreeSpace> claim(std::uint64_t stretch) const;
   Result<bool> look(std::uint64_t first, std::uint64_t last);
   Result<std::uint64_t> pages_in_use(std::uint64_t page);
@@ -66,12 +84,16 @@ class Allocator::Search {
   PageFile& file_;
   const BufferPool& pool_;
   std::uint64_t count_;
+  Holes holes_;
   std::uint64_t last_page_;
   std::uint64_t published_;
   const TakenRuns& taken_;
   DirectoryCursor<BufferPool> entries_;
   std::uint64_t hole_ = 0;
   bool unreadable_ = false;  ///< an entry of the stretch that is looked at
+  bool passed_unreadable_ = false;
+  bool sums_claims_ = false;  ///< since the begin of the region the search has gone by claims alone
+  std::uint64_t longest_claim_ = 0;
 };
 
 // What the record says. A stretch that the file has only a part of has no record.
@@ -79,6 +101,23 @@ Result<FreeSpace> Allocator::Search::claim(std::uint64_t stretch) const {
   if (!is_whole(stretch)) return FreeSpace::all();
   MENTEDB_TRY_ASSIGN(const auto record, pool_.read_stretch(stretch));
   return FreeSpace::from_word(record.free_space).value_or(FreeSpace::all());
+}
+
+// True when the word of the region that begins here says that no run of it is long enough.
+Result<bool> Allocator::Search::pass_region(std::uint64_t page) {
+  const std::uint64_t region = Geometry::region_of(page);
+  sums_claims_ = Geometry::last_page_of(region) <= published_;
+  longest_claim_ = 0;
+  if (!sums_claims_) return false;
+  MENTEDB_TRY_ASSIGN(const std::uint64_t word, pool_.read_region_word(region));
+  return format::longest_of_region(word) < count_;
+}
+
+// Writes the word of the region that ends here, when all of its records were looked at, and no page.
+Result<void> Allocator::Search::end_region(std::uint64_t last) {
+  const std::uint64_t region = Geometry::region_of(last);
+  if (!sums_claims_ || last != Geometry::last_page_of(region)) return {};
+  return file_.write_region_word(region, format::region_word(longest_claim_));
 }
 
 Result<std::optional<std::uint64_t>> Allocator::Search::from(std::uint64_t page) {
@@ -93,13 +132,22 @@ Result<std::optional<std::uint64_t>> Allocator::Search::from(std::uint64_t page)
   for (; page <= last_page_; page = Geometry::last_page_of_stretch(Geometry::stretch_of(page)) + 1) {
     const std::uint64_t stretch = Geometry::stretch_of(page);
     const std::uint64_t last = std::min(last_page_, Geometry::last_page_of_stretch(stretch));
-    if (Geometry::index_in_region(page) == 0) hole_ = 0;  // a run never crosses the end of a region
+    if (Geometry::index_in_region(page) == 0) {
+      hole_ = 0;  // a run never crosses the end of a region
+      MENTEDB_TRY_ASSIGN(const bool passed, pass_region(page));
+      if (passed) {
+        page = Geometry::last_page_of(Geometry::region_of(page));
+        continue;
+      }
+    }
     MENTEDB_TRY_ASSIGN(const FreeSpace claimed, claim(stretch));
     const std::uint64_t before = hole_ == 0 ? 0 : page - hole_;
+    longest_claim_ = std::max<std::uint64_t>({longest_claim_, before + claimed.at_begin, claimed.longest});
     if (before + claimed.at_begin >= count_ || claimed.longest >= count_) {
       // The records claim that a hole fits. It may begin some stretches earlier.
       const std::uint64_t begin = hole_ == 0 ? page : Geometry::first_page_of_stretch(Geometry::stretch_of(hole_));
       hole_ = 0;
+      sums_claims_ = false;  // the records may be others now
       MENTEDB_TRY_ASSIGN(const bool found, look(begin, last));
       if (found) return hole_;
     } else if (claimed.at_begin < last - page + 1) {
@@ -107,6 +155,7 @@ Result<std::optional<std::uint64_t>> Allocator::Search::from(std::uint64_t page)
     } else if (hole_ == 0) {
       hole_ = page;
     }
+    MENTEDB_TRY(end_region(last));
   }
   // What the file ends with was only claimed.
   if (hole_ != 0) {
@@ -125,11 +174,15 @@ Result<std::uint64_t> Allocator::Search::pages_in_use(std::uint64_t page) {
     // The disk cannot read the entry. Its neighbours fail with it, since they are brought into memory together.
     if (read.error().os_error != EIO) return std::unexpected(read.error());
     unreadable_ = true;
+    passed_unreadable_ = true;
     return Geometry::last_page_of_stretch(Geometry::stretch_of(page)) - page + 1;
   }
   const auto& entry = *read;
-  if (!entry) return 1;  // a page with a damaged or unreadable entry may hold a memory
-  if (format::is_free(entry->type)) return 0;
+  if (!entry) {  // a page with a damaged entry may hold a memory
+    passed_unreadable_ = true;
+    return 1;
+  }
+  if (format::is_free(entry->type)) return holes_ == Holes::with_space && format::lacks_space(*entry) ? 1 : 0;
   if (format::is_head(entry->type)) return std::max<std::uint64_t>(entry->run_pages, 1);
   // Inside a run: its head tells where it ends.
   const std::uint64_t distance = entry->run_pages;
@@ -176,7 +229,8 @@ Result<bool> Allocator::Search::look(std::uint64_t first, std::uint64_t last) {
     }
     if (free_from < stop) end_of_run(stop);
     // What the batch has taken is still free when the batch fails, and what cannot be read now may be free.
-    if (first > begin || stop != end || some_taken || unreadable_ || !is_whole(stretch)) continue;
+    const bool saw_all = first <= begin && stop == end && holes_ == Holes::any;
+    if (!saw_all || some_taken || unreadable_ || !is_whole(stretch)) continue;
     MENTEDB_TRY_ASSIGN(auto record, pool_.read_stretch(stretch));
     if (record.free_space == seen.word()) continue;
     record.free_space = seen.word();
@@ -185,53 +239,73 @@ Result<bool> Allocator::Search::look(std::uint64_t first, std::uint64_t last) {
   return false;
 }
 
-Result<void> Allocator::grow(std::uint64_t last_page, Counters& counters) {
+Result<void> Allocator::grow(std::uint64_t last_page, std::uint64_t more, Counters& counters, TakenRuns& taken) {
   if (last_page > format::kMaxPageCount) {
     return base::failf(ErrorCode::capacity_exceeded,
                        "the store is full: {} pages is the most it can have; use larger pages", format::kMaxPageCount);
   }
   const std::uint64_t page_bytes = pool_.geometry().page_bytes();
+  const std::uint64_t least = kMinGrowthBytes / page_bytes;
+  // A batch that fills a step of its own gets just what it needs: its runs are the first that the blocks hold.
   const std::uint64_t step =
-      std::clamp(counters.page_count / kGrowthFraction, kMinGrowthBytes / page_bytes, kMaxGrowthBytes / page_bytes);
-  std::uint64_t target = std::min(std::max(last_page, counters.page_count + step), format::kMaxPageCount);
-  auto grown = file_.grow(counters.page_count, target);
+      more >= least ? 0 : std::clamp(counters.page_count / kGrowthFraction, least, kMaxGrowthBytes / page_bytes);
+  std::uint64_t target = std::min(std::max(last_page + more, counters.page_count + step), format::kMaxPageCount);
+  auto grown = file_.grow(counters.page_count, target, taken.new_pages_);
   if (!grown && grown.error().code == ErrorCode::no_space &&
       target > last_page) {  // no space for the whole step, perhaps enough for the run
     target = last_page;
-    grown = file_.grow(counters.page_count, target);
+    grown = file_.grow(counters.page_count, target, taken.new_pages_);
   }
   MENTEDB_TRY(grown);
   counters.page_count = target;
   return {};
 }
 
-// A cursor of changes_since that is older than the deletion cannot learn of it any more.
-Result<std::uint64_t> Allocator::highest_deletion(std::uint64_t first, std::uint64_t count) const {
-  std::uint64_t lsn = 0;
+// The first page of a hole, or of the end of the file, which grows for it.
+Result<std::uint64_t> Allocator::find(std::uint64_t count, std::uint64_t more, Holes holes, Counters& counters,
+                                      TakenRuns& taken) {
+  Search search(pool_, file_, count, holes, counters.page_count, taken);
+  if (counters.page_count - counters.used_pages >= count) {
+    // A batch that found no hole of as many pages may have passed some without space.
+    MENTEDB_TRY_ASSIGN(const auto found, search.from(holes == Holes::any ? taken.searched_to(count) : 1));
+    taken.passed_holes_ |= search.passed_what_it_cannot_read();
+    if (found) return *found;
+  }
+  std::uint64_t first = search.hole() == 0 ? counters.page_count + 1 : search.hole();
+  if (!Geometry::in_one_region(first, count)) first = Geometry::first_page_of(Geometry::region_of(first) + 1);
+  MENTEDB_TRY(grow(first + count - 1, more, counters, taken));
+  return first;
+}
+
+// Space for the run, and a cursor of changes_since that is older than a deletion cannot learn of it any more.
+Result<void> Allocator::make_ready(std::uint64_t first, std::uint64_t count, Counters& counters) {
+  bool lacks_space = false;
+  std::uint64_t horizon = counters.reuse_horizon;
   const std::uint64_t last = std::min(first + count - 1, pool_.page_count());
   DirectoryCursor entries(pool_, last);
   for (std::uint64_t page = first; page <= last; ++page) {
     MENTEDB_TRY_ASSIGN(const auto entry, entries.at(page));
-    if (entry && entry->type == format::EntryType::deleted) lsn = std::max(lsn, entry->lsn);
+    if (!entry) continue;
+    lacks_space |= format::lacks_space(*entry);
+    if (entry->type == format::EntryType::deleted) horizon = std::max(horizon, entry->lsn);
   }
-  return lsn;
+  if (lacks_space) MENTEDB_TRY(reclaimer_.take_back(first, count));  // R12
+  counters.reuse_horizon = horizon;
+  return {};
 }
 
-Result<std::uint64_t> Allocator::allocate(std::uint64_t count, Counters& counters, TakenRuns& taken) {
+Result<std::uint64_t> Allocator::allocate(std::uint64_t count, std::uint64_t more, Counters& counters,
+                                          TakenRuns& taken) {
   MENTEDB_ASSERT(count > 0 && count <= format::kPagesPerRegion);
-  Search search(pool_, file_, count, counters.page_count, taken);
-  std::optional<std::uint64_t> found;
-  if (counters.page_count - counters.used_pages >= count) {
-    MENTEDB_TRY_ASSIGN(found, search.from(taken.searched_to(count)));
+  MENTEDB_TRY_ASSIGN(std::uint64_t first, find(count, more, Holes::any, counters, taken));
+  auto ready = make_ready(first, count, counters);
+  if (!ready && ready.error().code == ErrorCode::no_space) {
+    // The disk is full. What was freed since the hole was made has space.
+    taken.passed_holes_ = true;
+    MENTEDB_TRY_ASSIGN(first, find(count, more, Holes::with_space, counters, taken));
+    ready = make_ready(first, count, counters);
   }
-  std::uint64_t first = found ? *found : search.hole();
-  if (!found) {
-    if (first == 0) first = counters.page_count + 1;
-    if (!Geometry::in_one_region(first, count)) first = Geometry::first_page_of(Geometry::region_of(first) + 1);
-    MENTEDB_TRY(grow(first + count - 1, counters));
-  }
-  MENTEDB_TRY_ASSIGN(const std::uint64_t horizon, highest_deletion(first, count));
-  counters.reuse_horizon = std::max(counters.reuse_horizon, horizon);
+  MENTEDB_TRY(ready);
   counters.high_water = std::max(counters.high_water, first + count - 1);
   counters.used_pages += count;
   taken.add(first, count);

@@ -1,6 +1,7 @@
 #include "pages/buffer_pool.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/error.hpp"
@@ -23,14 +24,15 @@ BufferPool::~BufferPool() {
   }
 }
 
-Result<BufferPool::Region*> BufferPool::region(std::uint64_t number) const {
+BufferPool::Region* BufferPool::mapped_region(std::uint64_t number) const {
   MENTEDB_ASSERT(number < kRegionsPerSegment * kRegionsPerSegment);
   const Segment* segment = segments_[number / kRegionsPerSegment].load(std::memory_order_acquire);
-  if (segment != nullptr) [[likely]] {
-    Region* found = (*segment)[number % kRegionsPerSegment].load(std::memory_order_acquire);
-    if (found != nullptr) [[likely]]
-      return found;
-  }
+  return segment == nullptr ? nullptr : (*segment)[number % kRegionsPerSegment].load(std::memory_order_acquire);
+}
+
+Result<BufferPool::Region*> BufferPool::region(std::uint64_t number) const {
+  if (Region* found = mapped_region(number); found != nullptr) [[likely]]
+    return found;
   return map_region(number);
 }
 
@@ -91,20 +93,26 @@ Result<void> BufferPool::populate(Region& region, std::uint64_t pages, std::uint
   return {};
 }
 
-Result<void> BufferPool::copy(std::uint64_t number, std::uint64_t offset, std::span<std::byte> out) const {
+Result<BufferPool::Readable> BufferPool::readable(std::uint64_t number, std::uint64_t offset,
+                                                  std::size_t length) const {
   const std::uint64_t pages = pages_in_region(number);
   constexpr std::uint64_t kPages = format::kRegionHeaderBytes + format::kDirectoryBytes;
   const std::uint64_t end = offset < kPages ? format::kRegionHeaderBytes + pages * format::kEntryBytes
                                             : kPages + pages * geometry_.page_bytes();
-  if (pages == 0 || offset > end || out.size() > end - offset) {
+  if (pages == 0 || offset > end || length > end - offset) {
     return base::failf(ErrorCode::corruption,
                        "{} has fewer pages than its log or its shared state says; run mentedb verify, then mentedb "
                        "recover",
                        file_.path());
   }
   MENTEDB_TRY_ASSIGN(Region* const from, region(number));
-  MENTEDB_TRY(populate(*from, pages, offset, out.size()));
-  from->mapping->copy(offset, out);
+  return Readable{.region = from, .pages = pages, .bytes = end - offset};
+}
+
+Result<void> BufferPool::copy(std::uint64_t number, std::uint64_t offset, std::span<std::byte> out) const {
+  MENTEDB_TRY_ASSIGN(const Readable from, readable(number, offset, out.size()));
+  MENTEDB_TRY(populate(*from.region, from.pages, offset, out.size()));
+  from.region->mapping->copy(offset, out);
   return {};
 }
 
@@ -112,21 +120,46 @@ Result<void> BufferPool::read_entries(std::uint64_t first_page, std::span<std::b
   return copy(Geometry::region_of(first_page), Geometry::entry_in_region(first_page), out);
 }
 
-Result<format::StretchRecord> BufferPool::read_stretch(std::uint64_t stretch) const {
-  MENTEDB_TRY_ASSIGN(Region* const from, region(stretch / format::kStretchesPerRegion));
-  if (!from->header_populated.load(std::memory_order_relaxed)) [[unlikely]] {
-    MENTEDB_TRY(from->mapping->populate(0, base::kBlockBytes));
-    from->header_populated.store(true, std::memory_order_relaxed);
+Result<BufferPool::Region*> BufferPool::region_with_header(std::uint64_t number) const {
+  MENTEDB_TRY_ASSIGN(Region* const found, region(number));
+  if (!found->header_populated.load(std::memory_order_relaxed)) [[unlikely]] {
+    MENTEDB_TRY(found->mapping->populate(0, base::kBlockBytes));
+    found->header_populated.store(true, std::memory_order_relaxed);
   }
+  return found;
+}
+
+Result<std::uint64_t> BufferPool::read_region_word(std::uint64_t region) const {
+  MENTEDB_TRY_ASSIGN(const Region* const from, region_with_header(region));
+  return from->mapping->load(format::kRegionWordOffset);
+}
+
+Result<format::StretchRecord> BufferPool::read_stretch(std::uint64_t stretch) const {
+  MENTEDB_TRY_ASSIGN(const Region* const from, region_with_header(stretch / format::kStretchesPerRegion));
   const std::uint64_t offset = Geometry::record_in_region(stretch);
   return format::StretchRecord{.lsn = from->mapping->load(offset),
                                .free_space = from->mapping->load(offset + sizeof(std::uint64_t))};
 }
 
 std::uint64_t BufferPool::stretch_lsn(std::uint64_t stretch) const {
-  const auto record = read_stretch(stretch);
+  return stretch_lsns(stretch / format::kStretchesPerRegion)[stretch % format::kStretchesPerRegion];
+}
+
+// One copy for all: a load for each would wait for memory again and again. The records are aligned words, and the
+// processor copies an aligned word as a whole.
+BufferPool::StretchLsns BufferPool::stretch_lsns(std::uint64_t region) const {
+  StretchLsns lsns;
+  std::array<format::StretchRecord, format::kStretchesPerRegion> records;
+  const auto from = region_with_header(region);
+  if (!from) {
+    lsns.fill(std::numeric_limits<std::uint64_t>::max());
+    return lsns;
+  }
+  (*from)->mapping->copy(Geometry::record_in_region(0), std::as_writable_bytes(std::span(records)));
   // Above a minimum of this engine the records on disk are older than the pages: an entry may have any LSN up to it.
-  return record ? std::max(record->lsn, state_.minimum_lsn()) : std::numeric_limits<std::uint64_t>::max();
+  const std::uint64_t minimum = state_.minimum_lsn();
+  for (std::size_t i = 0; i < lsns.size(); ++i) lsns[i] = std::max(records[i].lsn, minimum);
+  return lsns;
 }
 
 Result<std::optional<format::Entry>> BufferPool::read_entry(std::uint64_t page) const {
@@ -137,16 +170,55 @@ Result<std::optional<format::Entry>> BufferPool::read_entry(std::uint64_t page) 
 
 Result<std::optional<format::RunHeader>> BufferPool::read_header(std::uint64_t page) const {
   std::array<std::byte, sizeof(format::RunHeader)> bytes;
-  MENTEDB_TRY(copy(Geometry::region_of(page), geometry_.page_in_region(page), bytes));
+  MENTEDB_TRY(read_bytes(page, bytes));
   return format::parse_run_header(bytes, page, geometry_.page_bytes());
 }
 
+// The first copy takes as many bytes as a run of this store usually has. So it waits for no length that lies in the run
+// itself, and the processor fetches all lines of the run at once.
 Result<std::optional<RunCopy>> BufferPool::read_run(std::uint64_t page, base::AlignedBuffer& buffer) const {
-  const std::uint64_t region = Geometry::region_of(page);
+  const std::uint64_t number = Geometry::region_of(page);
   const std::uint64_t offset = geometry_.page_in_region(page);
-  return copy_run(
-      page, geometry_.page_bytes(), seed_, buffer, [&](std::span<std::byte> out) { return copy(region, offset, out); },
+  MENTEDB_TRY_ASSIGN(const Readable from, readable(number, offset, geometry_.page_bytes()));
+  const std::size_t guess = std::min<std::uint64_t>(usual_run_bytes_.load(std::memory_order_relaxed), from.bytes);
+  auto run = copy_run(
+      page, geometry_.page_bytes(), seed_, buffer, guess,
+      [&](std::uint64_t at, std::span<std::byte> out) -> Result<void> {
+        if (at != 0) return copy(number, offset + at, out);
+        MENTEDB_TRY(populate(*from.region, from.pages, offset, out.size()));
+        from.region->mapping->copy(offset, out);
+        return {};
+      },
       [&](const format::RunHeader& header) { return page + header.run_pages - 1 <= page_count(); });
+  if (run && *run) learn_usual_bytes(page, guess, sizeof(format::RunHeader) + (*run)->header.payload_bytes);
+  return run;
+}
+
+// Threads that read runs of many lengths would all write the same word, so few pages may change it.
+void BufferPool::learn_usual_bytes(std::uint64_t page, std::size_t guess, std::size_t run_bytes) const {
+  constexpr std::uint64_t kPagesForOneThatMay = 64;
+  constexpr std::size_t kMostBytes = 8 * 1024;
+  if (page % kPagesForOneThatMay != 0 || (run_bytes <= guess && run_bytes > guess / 2)) return;
+  const std::size_t usual = base::round_up(run_bytes, format::kMinPageBytes);
+  usual_run_bytes_.store(std::min(usual, kMostBytes), std::memory_order_relaxed);
+}
+
+void BufferPool::prefetch(std::uint64_t page, std::uint64_t offset, std::size_t length) const {
+  if (!contains(page)) return;
+  const Region* in = mapped_region(Geometry::region_of(page));
+  if (in != nullptr) in->mapping->prefetch(offset, length);
+}
+
+void BufferPool::prefetch_entries(std::uint64_t first_page, std::uint64_t count) const {
+  prefetch(first_page, Geometry::entry_in_region(first_page), count * format::kEntryBytes);
+}
+
+void BufferPool::prefetch_run(std::uint64_t page) const {
+  prefetch(page, geometry_.page_in_region(page), usual_run_bytes_.load(std::memory_order_relaxed));
+}
+
+Result<void> BufferPool::read_bytes(std::uint64_t page, std::span<std::byte> out) const {
+  return copy(Geometry::region_of(page), geometry_.page_in_region(page), out);
 }
 
 Result<bool> BufferPool::slack_is_zero(const format::RunHeader& header, base::AlignedBuffer& buffer) const {
@@ -164,8 +236,7 @@ BufferPool::Residency BufferPool::residency() const {
     const std::uint64_t pages = pages_in_region(number);
     if (pages == 0) return sum;
     const std::uint64_t bytes = format::kRegionHeaderBytes + format::kDirectoryBytes + pages * geometry_.page_bytes();
-    const Segment* segment = segments_[number / kRegionsPerSegment].load(std::memory_order_acquire);
-    const Region* region = segment == nullptr ? nullptr : (*segment)[number % kRegionsPerSegment].load();
+    const Region* region = mapped_region(number);
     if (region == nullptr) continue;
     sum.mapped_bytes += bytes;
     sum.resident_bytes += region->mapping->resident_bytes(bytes);

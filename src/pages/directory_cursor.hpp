@@ -31,11 +31,18 @@ class DirectoryCursor {
   bool begins_stretch() const { return format::Geometry::first_page_of_stretch(stretch()) == page_; }
   /// `next` goes to the stretch behind this one.
   void skip_stretch() { page_ = format::Geometry::last_page_of_stretch(stretch()); }
+  /// The same for regions.
+  void skip_region() { page_ = format::Geometry::last_page_of(format::Geometry::region_of(page_)); }
   /// `next` passes this many pages: those inside the run that starts here.
   void skip_pages(std::uint64_t count) { page_ += count; }
   /// The entry of this page, or nothing when it does not verify. Other processes may write the entry meanwhile: a copy
   /// that was made some entries ago is as good as one made now.
   Result<std::optional<format::Entry>> entry() { return at(page_); }
+  /// The same into `entry`. False when it does not verify.
+  Result<bool> read(format::Entry& entry) {
+    MENTEDB_TRY(fill(page_));
+    return format::decode_entry(bytes_of(page_), page_, source_.seed(), entry);
+  }
   /// The same for any page up to the last.
   Result<std::optional<format::Entry>> at(std::uint64_t page) {
     MENTEDB_TRY(fill(page));
@@ -65,10 +72,15 @@ class DirectoryCursor {
       return {};
     const std::uint64_t region_end = format::Geometry::last_page_of(format::Geometry::region_of(page));
     const std::uint64_t n = std::min({kAtOnce, region_end - page + 1, last_page_ - page + 1});
+    const bool goes_on = page >= first_ && page < first_ + 2 * count_;  // not far behind the last entries
     count_ = 0;
     MENTEDB_TRY(source_.read_entries(page, std::span(bytes_).first(n * format::kEntryBytes)));
     first_ = page;
     count_ = n;
+    // On the way along the directory the next entries come from memory while the caller works on these.
+    if constexpr (requires { source_.prefetch_entries(page, n); }) {
+      if (goes_on) source_.prefetch_entries(page + n, kAtOnce);
+    }
     return {};
   }
 

@@ -17,12 +17,16 @@ void StretchChanges::add(std::uint64_t first_page, std::uint64_t count, std::uin
   }
 }
 
-Result<void> StretchChanges::write(const BufferPool& pool, PageFile& file) const {
+Result<void> StretchChanges::write(const BufferPool& pool, PageFile& file, RegionWords words) const {
   for (const auto& [stretch, change] : changes_) {
     MENTEDB_TRY_ASSIGN(auto record, pool.read_stretch(stretch));
     record.lsn = std::max(record.lsn, change.lsn);
     if (change.frees) record.free_space = 0;
     MENTEDB_TRY(file.write_stretch(stretch, record));
+    if (!change.frees) continue;
+    const std::uint64_t region = stretch / format::kStretchesPerRegion;
+    MENTEDB_TRY_ASSIGN(const std::uint64_t word, pool.read_region_word(region));
+    if (word != 0 || words == RegionWords::all) MENTEDB_TRY(file.write_region_word(region, 0));
   }
   return {};
 }

@@ -19,7 +19,9 @@ class StretchChanges {
   void add(std::uint64_t first_page, std::uint64_t count, std::uint64_t lsn, bool frees);
   /// Call it before the entries are written. Every record is written, also one that is high enough: after a failed sync
   /// (R7) it has to reach the disk again.
-  Result<void> write(const BufferPool& pool, PageFile& file) const;
+  /// So is a region word in redo. A commit leaves a word that says "unknown" as it is.
+  enum class RegionWords { known, all };
+  Result<void> write(const BufferPool& pool, PageFile& file, RegionWords words) const;
 
  private:
   struct Change {

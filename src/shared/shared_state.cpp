@@ -18,6 +18,7 @@ constexpr std::size_t kCommitted = SharedState::kCommittedOffset;
 constexpr std::size_t kIndexNumber = 136;
 constexpr std::size_t kPageCount = SharedState::kPageCountOffset;
 constexpr std::size_t kReuseHorizon = SharedState::kReuseHorizonOffset;
+constexpr std::size_t kQueue = 160;  // number << 1 | there
 constexpr std::size_t kPoisonGeneration = 192;
 constexpr std::size_t kSyncPending = 200;
 constexpr std::size_t kReleased = 256;
@@ -34,14 +35,15 @@ SharedState::SharedState(std::unique_ptr<vfs::Mapping> mapping, std::uint64_t se
 
 std::uint64_t SharedState::tail_check(const TailWords& words) const {
   const std::uint64_t check = base::checksum(std::as_bytes(std::span(words)), seed_);
-  return check == 0 ? 1 : check;  // 0 says invalid
+  return check == 0 || ~check == 0 ? 1 : check;  // a check word of 0 says that there is no tail, valid or in doubt
 }
 
-std::optional<wal::Tail> SharedState::cached_tail() const {
+std::optional<wal::Tail> SharedState::tail_if(Standing standing) const {
   static_assert(sizeof(wal::Tail) == sizeof(TailWords));
   TailWords words{};
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = mapping_->load(kTail + 8 * i);
-  if (mapping_->load(kTailCheck) != tail_check(words)) return std::nullopt;
+  const std::uint64_t check = tail_check(words);
+  if (mapping_->load(kTailCheck) != (standing == Standing::valid ? check : ~check)) return std::nullopt;
   const auto tail = std::bit_cast<wal::Tail>(words);
   const bool possible = tail.epoch != 0 && tail.epoch < format::kMostLsn && tail.next_lsn != 0 &&
                         tail.next_lsn < format::kMostLsn && tail.offset >= format::kLogStart &&
@@ -51,7 +53,15 @@ std::optional<wal::Tail> SharedState::cached_tail() const {
   return tail;
 }
 
-void SharedState::invalidate_cached_tail() { mapping_->store(kTailCheck, 0); }
+std::optional<wal::Tail> SharedState::cached_tail() const { return tail_if(Standing::valid); }
+std::optional<wal::Tail> SharedState::doubtful_tail() const { return tail_if(Standing::in_doubt); }
+
+// One store, so a kill leaves the tail valid or in doubt.
+void SharedState::invalidate_cached_tail() {
+  if (cached_tail()) mapping_->store(kTailCheck, ~mapping_->load(kTailCheck));
+}
+
+void SharedState::forget_cached_tail() { mapping_->store(kTailCheck, 0); }
 
 void SharedState::publish_cached_tail(const wal::Tail& tail) {
   const auto words = std::bit_cast<TailWords>(tail);
@@ -94,6 +104,12 @@ void SharedState::publish_page_count(std::uint64_t count) { mapping_->store(kPag
 
 std::uint64_t SharedState::index_number() const { return mapping_->load(kIndexNumber); }
 void SharedState::publish_index_number(std::uint64_t number) { mapping_->store(kIndexNumber, number); }
+
+std::uint64_t SharedState::queue_number() const { return mapping_->load(kQueue) >> 1; }
+bool SharedState::has_queue() const { return (mapping_->load(kQueue) & 1) != 0; }
+void SharedState::publish_queue(std::uint64_t number, bool there) {
+  mapping_->store(kQueue, number << 1 | (there ? 1 : 0));
+}
 
 std::uint64_t SharedState::poison_generation() const { return mapping_->load(kPoisonGeneration); }
 void SharedState::raise_poison_generation() {

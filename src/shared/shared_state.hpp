@@ -5,9 +5,12 @@
 //   cached tail        the tail of the log, as one unit that checks itself (R9). VALID IF AND ONLY IF the last lock
 //                      holder finished: a holder invalidates it before it changes the log or the pages, and publishes
 //                      it as its last step. So a valid cached tail says that nothing stands behind the tail (R5). An
-//                      invalid one costs a walk of the log from the checkpoint.
+//                      invalidated one is IN DOUBT: everything up to it is in its pages, and the work of one holder
+//                      may stand behind it (ADR 16). A recovery from the checkpoint forgets it, because such a recovery
+//                      writes pages of earlier batches, too.
 //   committed LSN      everything up to it is visible; also the futex of wait_for_commit
 //   index number       N of the current ids-N.idx; 0: none
+//   queue number       N of the current or last queue-N.shm, and whether it is there. N never falls
 //   poison generation  raised when a log write or sync failed; an engine that opened under another one is poisoned
 //   sync pending       R7: set before a sync, cleared only after it succeeded
 //   page count         pages that readers may touch
@@ -44,9 +47,13 @@ class SharedState {
   // ---- reading
 
   std::optional<wal::Tail> cached_tail() const;
+  /// The cached tail that a lock holder has invalidated, and that no lock holder has replaced since.
+  std::optional<wal::Tail> doubtful_tail() const;
   std::uint64_t committed_lsn() const;
   std::uint64_t page_count() const;
   std::uint64_t index_number() const;
+  std::uint64_t queue_number() const;
+  bool has_queue() const;
   std::uint64_t poison_generation() const;
   bool sync_pending() const;
   std::uint64_t reuse_horizon() const;
@@ -76,7 +83,10 @@ class SharedState {
   /// Called before the first store of a hold, and again after each wait for the disk: see vfs::Mapping::make_writable.
   Result<void> make_writable() { return ready_to_store(); }
 
+  /// A valid cached tail is in doubt from now on. One that is in doubt, or none, stays as it is.
   void invalidate_cached_tail();
+  /// There is no cached tail from now on, neither a valid one nor one in doubt.
+  void forget_cached_tail();
   /// The last step of a holder: everything up to the tail is in its pages, and every process sees it from now on.
   Result<void> publish(const wal::Tail& tail);
   // The parts of `publish`.
@@ -85,6 +95,7 @@ class SharedState {
   void publish_committed_lsn(std::uint64_t lsn);
   void publish_page_count(std::uint64_t count);
   void publish_index_number(std::uint64_t number);
+  void publish_queue(std::uint64_t number, bool there);
   /// Takes the marks of recovery away, too.
   void raise_poison_generation();
   void note_recovered(std::uint64_t mark);
@@ -108,6 +119,8 @@ class SharedState {
   static constexpr std::size_t kMarks = 16;
   using TailWords = std::array<std::uint64_t, kTailWords>;
   std::uint64_t tail_check(const TailWords& words) const;
+  enum class Standing { valid, in_doubt };
+  std::optional<wal::Tail> tail_if(Standing standing) const;
   Result<void> ready_to_store() const { return mapping_->make_writable(0, mapping_->size_bytes()); }
 
   std::unique_ptr<vfs::Mapping> mapping_;

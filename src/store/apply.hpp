@@ -6,6 +6,7 @@
 // Order (I3, I5): runs and their entries, then the id index, then the freed pages. So an id always leads to a live run.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -42,23 +43,21 @@ class PayloadSource {
   ~PayloadSource() = default;
 };
 
-/// The size of an id index that is to be built.
-struct IndexSize {
-  std::uint64_t page_count = 0;
-  std::uint64_t memory_count = 0;
-};
-
 class Applier {
  public:
   Applier(const pages::BufferPool& pool, pages::PageFile& file, shared::SharedState& state, index::IdIndex& index)
       : pool_(pool), file_(file), state_(state), index_(index) {}
 
+  /// For a large batch, before it is logged: writes the runs of its memories to their pages, which are free, and notes
+  /// their checksums in the operations (R15).
+  Result<void> write_early(const ApplyPlan& plan, std::span<format::Operation> operations, pages::NewPages& new_pages);
   /// For a commit. The caller has made the shared state writable.
   Result<void> write(const ApplyPlan& plan, std::span<const format::Operation> operations);
-  /// For redo. `rebuild`: rebuilds the id index with this size, after the runs are written and before pages are freed.
+  /// For redo. `rebuild`: rebuilds the id index for so many pages, after the runs are written and before pages are
+  /// freed.
   /// @return the number of operations that missed a part
   Result<std::uint64_t> redo(const ApplyPlan& plan, std::span<const format::Operation> operations,
-                             PayloadSource& payloads, RedoMode mode, const std::optional<IndexSize>& rebuild = {});
+                             PayloadSource& payloads, RedoMode mode, std::optional<std::uint64_t> rebuild = {});
 
  private:
   /// The parts of a page that are older than the operation or do not verify.
@@ -69,8 +68,9 @@ class Applier {
   };
   Missing look_at_put(const format::Operation& operation);
   Missing look_at_free(const format::Operation& operation, const ApplyPlan::Free& part);
-  Result<void> write_put(const format::Operation& operation, std::span<const std::byte> payload);
-  Result<void> write_put_entries(const format::Operation& operation);
+  template <class Write>
+  Result<void> for_runs(const ApplyPlan& plan, std::span<const format::Operation> operations, Write&& write);
+  Result<void> write_buckets(const ApplyPlan& plan, std::span<const format::Operation> operations);
   Result<void> write_free_entries(const format::Operation& operation, const ApplyPlan::Free& part);
   Result<bool> redo_put(const format::Operation& operation, std::size_t number, PayloadSource& payloads, RedoMode mode);
   Result<bool> redo_free(const format::Operation& operation, const ApplyPlan::Free& part, RedoMode mode);
@@ -82,6 +82,9 @@ class Applier {
   shared::SharedState& state_;
   index::IdIndex& index_;
   base::AlignedBuffer scratch_;
+  // So many at once. A commit allocates nothing, and does not pay for those that it has no use for.
+  std::array<pages::PageFile::Run, 128> runs_{};
+  std::array<index::Lead, 1'024> leads_{};
 };
 
 }  // namespace mentedb::store

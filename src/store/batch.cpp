@@ -19,9 +19,30 @@ Result<EncodedNode> encode(const MemoryNode& node) {
   return encoded;
 }
 
-Batch::Batch(const Reader& reader, const pages::BufferPool& pool, pages::Allocator& allocator, const wal::Tail& tail)
-    : reader_(reader), pool_(pool), allocator_(allocator), counters_(tail.counters) {
+Batch::Batch(const Reader& reader, const pages::BufferPool& pool, pages::Allocator& allocator, const wal::Tail& tail,
+             std::uint64_t early_bytes, base::AlignedBuffer& spare)
+    : reader_(reader),
+      pool_(pool),
+      allocator_(allocator),
+      counters_(tail.counters),
+      early_bytes_(early_bytes),
+      spare_(spare),
+      image_(std::move(spare)) {
   image_.reserve(base::kBlockBytes);
+  allocator_.begin_batch(taken_, tail.next_lsn);
+}
+
+void Batch::committed(std::uint64_t next_lsn) { allocator_.end_batch(taken_, lowest_freed_, next_lsn); }
+
+Batch::~Batch() {
+  constexpr std::size_t kKeepBytes = std::size_t{2} << 20;
+  if (image_.size_bytes() <= kKeepBytes) spare_ = std::move(image_);
+}
+
+void Batch::expect_put(std::size_t payload_bytes) {
+  if (expected_bytes_ + payload_bytes > kMaxBatchBytes) return;
+  expected_pages_ += format::pages_for_payload(payload_bytes, page_bytes());
+  expected_bytes_ += format::operation_bytes(payload_bytes);
 }
 
 Result<void> Batch::check_room(std::uint64_t payload_bytes) const {
@@ -74,23 +95,30 @@ Result<std::uint64_t> Batch::allocate(std::uint64_t pages) {
     return base::failf(ErrorCode::capacity_exceeded, "a run has at most {} pages of {} bytes; use larger pages",
                        format::kPagesPerRegion, page_bytes());
   }
-  return allocator_.allocate(pages, counters_, taken_);
+  const std::uint64_t more = expected_pages_ < pages ? 0 : expected_pages_ - pages;
+  MENTEDB_TRY_ASSIGN(const std::uint64_t page, allocator_.allocate(pages, more, counters_, taken_));
+  expected_pages_ = more;
+  return page;
+}
+
+void Batch::make_room(std::size_t bytes) {
+  const std::size_t needed = base::round_up(bytes, base::kBlockBytes);
+  if (needed <= image_.size_bytes()) return;
+  base::AlignedBuffer larger(std::max(needed, 2 * image_.size_bytes()));
+  base::copy_bytes(image_.first(bytes_), larger.first(larger.size_bytes()));
+  image_ = std::move(larger);
 }
 
 void Batch::add(const OperationHeader& header, std::span<const std::byte> payload) {
-  const std::size_t needed = base::round_up(bytes_ + format::operation_bytes(payload.size()), base::kBlockBytes);
-  if (needed > image_.size_bytes()) {
-    base::AlignedBuffer larger(std::max(needed, 2 * image_.size_bytes()));
-    std::ranges::copy(image_.first(bytes_), larger.data());
-    image_ = std::move(larger);
-  }
+  make_room(std::max(bytes_ + format::operation_bytes(payload.size()), sizeof(format::BatchHeader) + expected_bytes_));
   const auto out = image_.first(image_.size_bytes());
   base::write_struct(out, bytes_, header);
   const std::size_t payload_offset = bytes_ + sizeof(header);
-  std::ranges::copy(payload, out.begin() + static_cast<std::ptrdiff_t>(payload_offset));
+  base::copy_bytes(payload, out.subspan(payload_offset));
   const std::size_t end = bytes_ + format::operation_bytes(payload.size());
   std::ranges::fill(out.subspan(payload_offset + payload.size(), end - payload_offset - payload.size()), std::byte{0});
   operations_.push_back({.header = header, .payload_offset = payload_offset});
+  has_raw_ |= header.type == OperationType::raw;
   bytes_ = end;
   payload_bytes_ += payload.size();
 }
@@ -127,17 +155,18 @@ void Batch::free_run(std::uint64_t page, const Head& head, OperationType type) {
        .reserved2 = 0},
       {});
   set_head(page, Head{});
+  lowest_freed_ = lowest_freed_ == 0 ? page : std::min(lowest_freed_, page);
   counters_.used_pages -= head.run_pages;
 }
 
-Result<PageId> Batch::put(const EncodedNode& node, Put mode) {
-  MENTEDB_TRY(check_room(node.bytes.size()));
-  MENTEDB_TRY_ASSIGN(const auto old_page, find(node.id));
+Result<PageId> Batch::put(const MemoryId& id, std::span<const std::byte> bytes, Put mode) {
+  MENTEDB_TRY(check_room(bytes.size()));
+  MENTEDB_TRY_ASSIGN(const auto old_page, find(id));
   if (old_page && mode == Put::only_new) {
-    return base::failf(ErrorCode::already_exists, "memory {} exists already", node.id.to_string());
+    return base::failf(ErrorCode::already_exists, "memory {} exists already", id.to_string());
   }
   if (!old_page && mode == Put::only_existing) {
-    return base::failf(ErrorCode::not_found, "there is no memory {} to update", node.id.to_string());
+    return base::failf(ErrorCode::not_found, "there is no memory {} to update", id.to_string());
   }
   Head old_head;
   if (old_page) {
@@ -145,25 +174,25 @@ Result<PageId> Batch::put(const EncodedNode& node, Put mode) {
     if (!format::is_memory(old_head.type)) {
       return base::failf(ErrorCode::corruption,
                          "the id index leads memory {} to page {}, which holds none; run: mentedb recover",
-                         node.id.to_string(), *old_page);
+                         id.to_string(), *old_page);
     }
   }
-  const std::uint64_t pages = format::pages_for_payload(node.bytes.size(), page_bytes());
+  const std::uint64_t pages = format::pages_for_payload(bytes.size(), page_bytes());
   MENTEDB_TRY_ASSIGN(const std::uint64_t page, allocate(pages));
   const Head head{.type = old_page ? EntryType::memory_updated : EntryType::memory_stored,
                   .run_pages = static_cast<std::uint32_t>(pages),
-                  .id = node.id};
+                  .id = id};
   add({.type = old_page ? OperationType::update : OperationType::store,
        .reserved = {},
        .run_pages = head.run_pages,
        .page = page,
-       .memory_id = node.id.bytes,
-       .payload_bytes = static_cast<std::uint32_t>(node.bytes.size()),
+       .memory_id = id.bytes,
+       .payload_bytes = static_cast<std::uint32_t>(bytes.size()),
        .reserved2 = 0},
-      node.bytes);
+      bytes);
   set_head(page, head);
   undo_.back().untake = true;
-  set_id(node.id, {.page = page, .operation = operations_.size() - 1});
+  set_id(id, {.page = page, .operation = operations_.size() - 1});
   if (old_page) {
     free_run(*old_page, old_head, OperationType::move);
   } else {
@@ -282,18 +311,42 @@ void Batch::rollback(const Mark& mark) {
   counters_.page_count = page_count;
 }
 
-std::span<const std::byte> Batch::seal(const wal::Tail& tail, std::uint64_t seed) {
-  const auto image = image_.first(padded_bytes());
-  std::ranges::fill(image.subspan(bytes_), std::byte{0});
+bool Batch::writes_early() const { return payload_bytes_ >= early_bytes_ && !overlapping_ && !has_raw_; }
+
+std::uint64_t Batch::padded_bytes() const {
+  std::uint64_t bytes = bytes_;
+  if (writes_early()) {
+    bytes = sizeof(format::BatchHeader);
+    for (const Planned& planned : operations_)
+      bytes += format::operation_bytes(format::is_put(planned.header.type) ? sizeof(std::uint64_t) : 0);
+  }
+  return base::round_up(bytes, base::kBlockBytes);
+}
+
+std::span<const std::byte> Batch::seal(const wal::Tail& tail, std::uint64_t seed,
+                                       std::span<const format::Operation> operations) {
+  std::size_t bytes = bytes_;
+  base::AlignedBuffer& buffer = writes_early() ? early_image_ : image_;
+  buffer.reserve(padded_bytes());
+  const auto image = buffer.first(padded_bytes());
+  if (writes_early()) {
+    bytes = sizeof(format::BatchHeader);
+    for (const format::Operation& operation : operations) {
+      base::write_struct(image, bytes, operation.header);
+      if (operation.is_early()) base::write_struct(image, bytes + sizeof(operation.header), operation.run_checksum);
+      bytes += format::logged_bytes(operation.header);
+    }
+  }
+  std::ranges::fill(image.subspan(bytes), std::byte{0});
   base::write_struct(image, 0,
                      format::BatchHeader{.checksum = 0,
                                          .offset = tail.offset,
                                          .first_lsn = tail.next_lsn,
                                          .previous_checksum = tail.previous_checksum,
-                                         .operation_count = static_cast<std::uint32_t>(operations_.size()),
-                                         .bytes = static_cast<std::uint32_t>(bytes_),
+                                         .operation_count = static_cast<std::uint32_t>(operations.size()),
+                                         .bytes = static_cast<std::uint32_t>(bytes),
                                          .counters = counters_});
-  format::seal_batch(image.first(bytes_), seed);
+  format::seal_batch(image.first(bytes), seed);
   return image;
 }
 

@@ -35,11 +35,16 @@ class Reader;
 class Batch {
  public:
   /// References outlive the batch. The batch reads and allocates pages. It writes only the growth of the file.
-  Batch(const Reader& reader, const pages::BufferPool& pool, pages::Allocator& allocator, const wal::Tail& tail);
+  /// `early_bytes`: see `writes_early`. `spare`: a buffer that the batch may use, and gives back.
+  Batch(const Reader& reader, const pages::BufferPool& pool, pages::Allocator& allocator, const wal::Tail& tail,
+        std::uint64_t early_bytes, base::AlignedBuffer& spare);
+  ~Batch();
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
 
   enum class Put { any, only_new, only_existing };
-  /// @errors `already_exists`, `not_found` (by `mode`), `capacity_exceeded`, `no_space`
-  Result<PageId> put(const EncodedNode& node, Put mode);
+  /// `bytes`: the encoded memory. @errors `already_exists`, `not_found` (by `mode`), `capacity_exceeded`, `no_space`
+  Result<PageId> put(const MemoryId& id, std::span<const std::byte> bytes, Put mode);
   Result<void> erase(const MemoryId& id);
   Result<PageId> allocate_raw(std::size_t min_bytes);
   Result<void> write_raw(PageId page, std::span<const std::byte> data);
@@ -57,6 +62,8 @@ class Batch {
     format::Counters counters;
   };
   Mark mark() const;
+  /// Announces a put of so many bytes. One growth of the file and one buffer serve all that were announced.
+  void expect_put(std::size_t payload_bytes);
   void rollback(const Mark& mark);
 
   bool empty() const { return operations_.empty(); }
@@ -67,12 +74,21 @@ class Batch {
   std::uint64_t new_ids() const { return new_ids_; }
   std::vector<MemoryId> changed_ids() const;
   const format::Counters& counters() const { return counters_; }
-  /// The finished file image, padded to whole blocks, for this place in the log.
-  std::span<const std::byte> seal(const wal::Tail& tail, std::uint64_t seed);
-  std::uint64_t padded_bytes() const { return base::round_up(bytes_, base::kBlockBytes); }
+  /// True when its runs are written before it is logged, so that the log has no payload (R15). A raw page is
+  /// overwritten in place, and of operations that overlap some are never applied: then the log has everything.
+  bool writes_early() const;
+  /// Bytes in the log, padded to whole blocks.
+  std::uint64_t padded_bytes() const;
   /// The operations; their payloads point into the image. Valid until the batch changes.
   std::vector<format::Operation> operations(std::uint64_t first_lsn) const;
+  /// The finished file image, padded to whole blocks, for this place in the log. `operations`: as above, and of early
+  /// runs with their checksums.
+  std::span<const std::byte> seal(const wal::Tail& tail, std::uint64_t seed,
+                                  std::span<const format::Operation> operations);
   bool overlapping() const { return overlapping_; }
+  /// The next batch of this engine finds free pages the sooner.
+  void committed(std::uint64_t next_lsn);
+  pages::NewPages& new_pages() { return taken_.new_pages(); }
 
  private:
   /// The head of a run as this batch sees it.
@@ -102,6 +118,7 @@ class Batch {
   Result<void> check_room(std::uint64_t payload_bytes) const;
   Result<Head> head_of(std::uint64_t page);
   Result<std::uint64_t> allocate(std::uint64_t pages);
+  void make_room(std::size_t bytes);
   void add(const format::OperationHeader& header, std::span<const std::byte> payload);
   void set_head(std::uint64_t page, const Head& head);
   void set_id(const MemoryId& id, const Place& place);
@@ -113,10 +130,17 @@ class Batch {
   const pages::BufferPool& pool_;
   pages::Allocator& allocator_;
   format::Counters counters_;
+  std::uint64_t early_bytes_;
+  base::AlignedBuffer& spare_;
   base::AlignedBuffer image_;
   std::size_t bytes_ = sizeof(format::BatchHeader);
   std::uint64_t payload_bytes_ = 0;
   std::uint64_t new_ids_ = 0;
+  std::uint64_t expected_pages_ = 0;  ///< still to come
+  std::uint64_t expected_bytes_ = 0;  ///< in all
+  std::uint64_t lowest_freed_ = 0;
+  bool has_raw_ = false;
+  base::AlignedBuffer early_image_;
   std::vector<Planned> operations_;
   std::unordered_map<MemoryId, Place> ids_;
   std::unordered_map<std::uint64_t, Head> heads_;

@@ -72,7 +72,9 @@ Result<bool> Copier::copy_entry(std::uint64_t page, const std::optional<Entry>& 
   if (!entry) return false;
   if (entry->type == EntryType::interior) return true;  // comes with its head
   if (format::is_free(entry->type)) {
-    MENTEDB_TRY(page_file_->write_freed_entries(page, 1, *entry));
+    Entry copied = *entry;
+    copied.run_pages = 0;  // the copy has space for every page
+    MENTEDB_TRY(page_file_->write_freed_entries(page, 1, copied));
     // Also where the source has none: an earlier pass may have copied a run that has lived on the page meanwhile, and a
     // deleted memory must not come back when the copy is salvaged some day.
     MENTEDB_TRY(page_file_->write_free_header(page, entry->lsn));
@@ -80,7 +82,7 @@ Result<bool> Copier::copy_entry(std::uint64_t page, const std::optional<Entry>& 
   }
   if (page < run_end_) return false;  // runs do not overlap
   MENTEDB_TRY_ASSIGN(const auto run, source_.pool().read_run(page, buffer_));
-  if (!run || run->header.lsn < entry->lsn || run->header.run_pages != entry->run_pages) return false;
+  if (!run || !format::agrees(run->header, *entry) || run->header.run_pages != entry->run_pages) return false;
   run_end_ = page + entry->run_pages;
   MENTEDB_TRY(page_file_->write_run(run->header, run->payload));
   MENTEDB_TRY(page_file_->write_run_entries(page, *entry));
@@ -89,7 +91,11 @@ Result<bool> Copier::copy_entry(std::uint64_t page, const std::optional<Entry>& 
 
 Result<void> Copier::pass(std::uint64_t since, std::uint64_t page_count, bool final) {
   const std::uint64_t known = page_count_;
-  if (page_count > known) MENTEDB_TRY(page_file_->grow(known, page_count));
+  if (page_count > known) {
+    pages::NewPages new_pages;
+    MENTEDB_TRY(page_file_->grow(known, page_count, new_pages));
+    MENTEDB_TRY(page_file_->fill(new_pages));
+  }
   page_count_ = std::max(page_count, known);
   const std::set<std::uint64_t> again = std::exchange(unread_, {});
   run_end_ = 0;

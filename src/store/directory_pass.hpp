@@ -6,6 +6,7 @@
 // last one under the lock (Reader::passes).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <mentedb/error.hpp>
@@ -26,24 +27,38 @@ template <class Visit, class Damaged>
 Result<void> pass_over_directory(const pages::BufferPool& pool, std::uint64_t since, bool verified, Visit&& visit,
                                  Damaged&& damaged) {
   constexpr int kLooks = 100;
+  format::Entry entry;
+  pages::BufferPool::StretchLsns stretch_lsns{};  // of the region that the cursor stands in
   for (pages::DirectoryCursor cursor(pool, pool.page_count()); cursor.next();) {
-    if (since != 0 && cursor.begins_stretch() && pool.stretch_lsn(cursor.stretch()) <= since) {
-      cursor.skip_stretch();
-      continue;
+    if (since != 0 && cursor.begins_stretch()) {
+      const std::uint64_t stretch = cursor.stretch();
+      if (stretch % format::kStretchesPerRegion == 0) {
+        stretch_lsns = pool.stretch_lsns(stretch / format::kStretchesPerRegion);
+        if (std::ranges::max(stretch_lsns) <= since) {
+          cursor.skip_region();
+          continue;
+        }
+      }
+      if (stretch_lsns[stretch % format::kStretchesPerRegion] <= since) {
+        cursor.skip_stretch();
+        continue;
+      }
     }
     if (verified) {
       MENTEDB_TRY_ASSIGN(const bool found, cursor.skip_to_newer_than(since));
       if (!found) continue;
     }
     const std::uint64_t page = cursor.page();
-    MENTEDB_TRY_ASSIGN(auto entry, cursor.entry());
-    for (int look = 0; !entry && look < kLooks; ++look) {  // a writer may be writing it just now
-      MENTEDB_TRY_ASSIGN(entry, pool.read_entry(page));
+    MENTEDB_TRY_ASSIGN(bool whole, cursor.read(entry));
+    for (int look = 0; !whole && look < kLooks; ++look) {  // a writer may be writing it just now
+      MENTEDB_TRY_ASSIGN(const auto again, pool.read_entry(page));
+      whole = again.has_value();
+      if (whole) entry = *again;
     }
-    if (!entry) {
+    if (!whole) {
       damaged(page);
-    } else if (entry->lsn > since) {
-      visit(page, *entry);
+    } else if (entry.lsn > since) {
+      visit(page, entry);
     }
   }
   return {};

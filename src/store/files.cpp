@@ -9,15 +9,17 @@
 #include "base/error.hpp"
 #include "format/geometry.hpp"
 #include "format/index_format.hpp"
+#include "format/queue_format.hpp"
 
 namespace mentedb::store {
 
 using format::StoreState;
 using format::Superblock;
 
-std::vector<std::string> file_names(std::uint64_t index_number) {
+std::vector<std::string> file_names(std::uint64_t index_number, std::uint64_t queue_number) {
   std::vector<std::string> names{std::string(kLogName), std::string(kPagesName)};
   if (index_number != 0) names.push_back(format::index_file_name(index_number));
+  if (queue_number != 0) names.push_back(format::queue_file_name(queue_number));
   return names;
 }
 
@@ -136,6 +138,7 @@ Result<std::optional<StoreFiles::Pages>> StoreFiles::created_pages() const {
     if (file.error().code == ErrorCode::not_found) return std::nullopt;
     return std::unexpected(file.error());
   }
+  (*file)->start_reading(format::kSharedStateOffset, base::kBlockBytes);  // needed next
   std::array<std::byte, base::kBlockBytes> block{};
   MENTEDB_TRY_ASSIGN(const std::size_t got, (*file)->read_at(0, block));
   const auto superblock = format::decode_superblock(std::span(block).first(got), (*file)->path());
@@ -144,10 +147,8 @@ Result<std::optional<StoreFiles::Pages>> StoreFiles::created_pages() const {
 }
 
 Result<bool> StoreFiles::find_pages() {
-  const auto headers = log_->read_headers();
-  if (!headers || headers->newest() == nullptr || headers->any_damaged()) return false;
   auto pages = created_pages();
-  if (!pages || !*pages || !format::belongs_to(*headers->newest(), (*pages)->superblock)) return false;
+  if (!pages || !*pages) return false;
   superblock_ = (*pages)->superblock;
   pages_file_ = std::move((*pages)->file);
   MENTEDB_TRY(finish_open());

@@ -31,8 +31,8 @@ namespace mentedb::store {
 inline constexpr std::string_view kLogName = "wal.log";
 inline constexpr std::string_view kPagesName = "pages.db";
 
-/// The files of a store whose id index has this number (0: none).
-std::vector<std::string> file_names(std::uint64_t index_number);
+/// The files of a store whose id index and commit queue have these numbers (0: none).
+std::vector<std::string> file_names(std::uint64_t index_number, std::uint64_t queue_number);
 
 /// As format::decode_superblock. But beside a log of this version (`log_header`: its newest header, when there is one)
 /// an unknown magic or version is damage, and not the file of another program or of a later version.
@@ -48,8 +48,9 @@ class StoreFiles {
 
   /// Step 1, without the lock: the directory and wal.log, which is made when there is no store yet.
   Result<void> open_log();
-  /// Step 2, without the lock: pages.db and its superblock, when both files are as a finished creation left them. False
-  /// when they are not, or when they cannot be read now: then step 2 with the lock makes the store or names the error.
+  /// Step 2, without the lock: pages.db and its superblock, when a finished creation left it. False when it did not, or
+  /// when the file cannot be read now: then step 2 with the lock makes the store or names the error. The log is not
+  /// read: a mark of a recovery speaks for it, and without a mark recovery reads it.
   Result<bool> find_pages();
   /// Step 2, with the lock: pages.db and its superblock. Creates the store when its creation never ended.
   Result<void> open_pages();

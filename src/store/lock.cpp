@@ -11,9 +11,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr microseconds kSlice = milliseconds(20);  // a killed holder wakes no process
 constexpr microseconds kNoStateSlice = milliseconds(1);
-constexpr microseconds kGiveWay = milliseconds(1);
 
 // The locks that this thread holds: a list, from the one that it took last. Usually there is one or none. A call from
 // inside a transaction finds here that its thread would wait for itself, also when it goes through another engine.
@@ -37,7 +35,8 @@ void StoreLock::wait(std::uint64_t seen, microseconds time) {
   }
 }
 
-Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
+// False when the lock was not free before the deadline.
+Result<bool> StoreLock::lock_file(microseconds deadline, bool forever) {
   if (std::exchange(others_waited_, false) && state_ != nullptr) {
     const std::uint64_t seen = state_->released_count();
     state_->announce_lock_waiter();
@@ -46,19 +45,21 @@ Result<void> StoreLock::lock_file(microseconds deadline, bool forever) {
   for (;;) {
     const std::uint64_t seen = state_ == nullptr ? 0 : state_->released_count();
     MENTEDB_TRY_ASSIGN(bool taken, file_.try_lock());
-    if (taken) return {};
+    if (taken) return true;
     if (state_ != nullptr) {
       state_->announce_lock_waiter();
       MENTEDB_TRY_ASSIGN(taken, file_.try_lock());  // the holder may have released the lock before the announcement
-      if (taken) return {};
+      if (taken) return true;
     }
     const microseconds now = vfs_.now();
-    if (!forever && now >= deadline) break;
+    if (!forever && now >= deadline) return false;
     wait(seen, forever ? kSlice : std::min(kSlice, deadline - now));
   }
-  const std::string holder = file_.lock_holder();
-  return base::failf(ErrorCode::busy, "{} is locked by {}; try again, raise lock_timeout, or end that process",
-                     file_.path(), holder.empty() ? "another process" : holder);
+}
+
+StoreLock::Hold StoreLock::hold() {
+  outer_ = std::exchange(innermost_held, this);
+  return Hold(*this);
 }
 
 Result<bool> StoreLock::held_by_this_thread() const {
@@ -73,13 +74,21 @@ Result<bool> StoreLock::held_by_this_thread() const {
   return false;
 }
 
-Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
+Result<void> StoreLock::check_may_wait() const {
   MENTEDB_TRY_ASSIGN(const bool held, held_by_this_thread());
-  if (held) {
-    return base::failf(ErrorCode::busy,
-                       "this thread holds the lock of {} already; make this call outside the transaction",
-                       file_.path());
-  }
+  if (!held) return {};
+  return base::failf(ErrorCode::busy,
+                     "this thread holds the lock of {} already; make this call outside the transaction", file_.path());
+}
+
+std::unexpected<Error> StoreLock::busy() const {
+  const std::string holder = file_.lock_holder();
+  return base::failf(ErrorCode::busy, "{} is locked by {}; try again, raise lock_timeout, or end that process",
+                     file_.path(), holder.empty() ? "another process" : holder);
+}
+
+Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
+  MENTEDB_TRY(check_may_wait());
   timeout = timeout > kLongestWait ? milliseconds::max() : std::max(timeout, milliseconds(0));
   const bool forever = timeout == milliseconds::max();
   const microseconds deadline = forever ? microseconds::max() : vfs_.now() + timeout;
@@ -91,10 +100,26 @@ Result<StoreLock::Hold> StoreLock::acquire(milliseconds timeout) {
         file_.path());
   }
   std::unique_lock<base::TimedMutex> guard(mutex_, std::adopt_lock);
-  MENTEDB_TRY(lock_file(deadline, forever));
+  MENTEDB_TRY_ASSIGN(const bool taken, lock_file(deadline, forever));
+  if (!taken) {
+    guard.unlock();
+    wake_a_leader();  // a thread that met the mutex while this one had it sleeps
+    return busy();
+  }
   guard.release();
-  outer_ = std::exchange(innermost_held, this);
-  return Hold(*this);
+  return hold();
+}
+
+Result<std::optional<StoreLock::Hold>> StoreLock::try_acquire(Turn turn) {
+  MENTEDB_TRY_ASSIGN(const bool held, held_by_this_thread());
+  if (held || !mutex_.try_lock()) return std::nullopt;
+  std::unique_lock<base::TimedMutex> guard(mutex_, std::adopt_lock);
+  if (turn == Turn::gives_way && others_waited_) return std::nullopt;
+  others_waited_ = false;
+  MENTEDB_TRY_ASSIGN(const bool taken, file_.try_lock());
+  if (!taken) return std::nullopt;
+  guard.release();
+  return hold();
 }
 
 void StoreLock::unlock() {
@@ -108,6 +133,14 @@ void StoreLock::unlock() {
     others_waited_ = false;
   }
   mutex_.unlock();
+  wake_a_leader();  // last: the thread that it wakes tries the mutex, too
+}
+
+void StoreLock::wake_a_leader() const {
+  try {
+    if (queue_ != nullptr) queue_->wake_a_leader();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as above; then owners look by themselves
+  }
 }
 
 }  // namespace mentedb::store

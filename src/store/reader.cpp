@@ -94,7 +94,7 @@ Result<std::optional<std::uint64_t>> Reader::probe_id(const MemoryId& id, std::u
   return base::failf(ErrorCode::busy, "memory {} changes all the time; try again", id.to_string());
 }
 
-Result<MemoryNode> Reader::load_once(const MemoryId& id, std::uint64_t& damaged_page) const {
+Result<void> Reader::load_once(const MemoryId& id, std::uint64_t& damaged_page, MemoryNode& node) const {
   ReadBuffer buffer;
   std::optional<pages::RunCopy> run;
   std::uint64_t bytes_read = 0;
@@ -103,6 +103,7 @@ Result<MemoryNode> Reader::load_once(const MemoryId& id, std::uint64_t& damaged_
                          damaged_page = at;
                          return damaged(at);
                        }
+                       pool_.prefetch_run(at);
                        MENTEDB_TRY_ASSIGN(run, pool_.read_run(at, buffer.get()));
                        bytes_read += buffer.get().size_bytes();
                        if (!run) return Seen::damaged;
@@ -111,9 +112,9 @@ Result<MemoryNode> Reader::load_once(const MemoryId& id, std::uint64_t& damaged_
                        return found && *found == id ? Seen::wanted : Seen::other;
                      }));
   if (!page) return no_memory(id);
-  auto node = format::decode_node(run->payload);
-  if (!node) damaged_page = *page;
-  return node;
+  auto decoded = format::decode_node(run->payload, node);
+  if (!decoded) damaged_page = *page;
+  return decoded;
 }
 
 Result<std::optional<Location>> Reader::locate_once(const MemoryId& id, std::uint64_t& damaged_page) const {
@@ -127,8 +128,14 @@ Result<std::optional<Location>> Reader::locate_once(const MemoryId& id, std::uin
   return Location{.page = *page, .entry = *entry};
 }
 
+Result<void> Reader::load(const MemoryId& id, MemoryNode& node, IfDamaged if_damaged) const {
+  return repaired<void>(if_damaged, [&](std::uint64_t& damaged_page) { return load_once(id, damaged_page, node); });
+}
+
 Result<MemoryNode> Reader::load(const MemoryId& id, IfDamaged if_damaged) const {
-  return repaired<MemoryNode>(if_damaged, [&](std::uint64_t& damaged_page) { return load_once(id, damaged_page); });
+  Result<MemoryNode> node;
+  if (auto loaded = load(id, *node, if_damaged); !loaded) node = std::unexpected(std::move(loaded).error());
+  return node;
 }
 
 Result<std::optional<Location>> Reader::locate(const MemoryId& id, IfDamaged if_damaged) const {
@@ -138,47 +145,60 @@ Result<std::optional<Location>> Reader::locate(const MemoryId& id, IfDamaged if_
 
 // ---- by page
 
-Reader::Look Reader::look_at_page(std::uint64_t page, std::uint64_t& bytes_read) const {
+Reader::Look Reader::look_at_page(std::uint64_t page, base::AlignedBuffer& buffer, std::uint64_t& bytes_read) const {
   const auto none = [page] { return base::failf(ErrorCode::not_found, "no run starts at page {}", page); };
-  if (!pool_.contains(page)) return {.page = none()};
+  if (!pool_.contains(page)) return {.run = none()};
+  pool_.prefetch_entries(page, 1);
+  pool_.prefetch_run(page);
   const auto entry = pool_.read_entry(page);
-  if (!entry) return {.page = std::unexpected(entry.error())};
-  if (*entry && !format::is_head((*entry)->type)) return {.page = none()};
-  ReadBuffer buffer;
-  const auto copy = pool_.read_run(page, buffer.get());
-  if (!copy) return {.page = std::unexpected(copy.error())};
-  bytes_read += buffer.get().size_bytes();
+  if (!entry) return {.run = std::unexpected(entry.error())};
+  if (*entry && !format::is_head((*entry)->type)) return {.run = none()};
+  const auto copy = pool_.read_run(page, buffer);
+  if (!copy) return {.run = std::unexpected(copy.error())};
+  bytes_read += buffer.size_bytes();
   const auto& run = *copy;
-  // The entry says that a run starts here; an image that is older than its entry is stale.
-  if (!*entry || !run || run->header.lsn < (*entry)->lsn || run->header.type == format::RunType::free ||
+  // The entry says that a run starts here.
+  if (!*entry || !run || !format::agrees(run->header, **entry) || run->header.type == format::RunType::free ||
       run->header.run_pages != (*entry)->run_pages) {
-    return {.settled = false, .page = damaged(page)};
+    return {.settled = false, .run = damaged(page)};
   }
-  return {.page =
-              Page{.header = {.id = PageId{page},
-                              .lsn = Lsn{run->header.lsn},
-                              .type = run->header.type == format::RunType::memory ? PageType::memory : PageType::raw,
-                              .page_count = run->header.run_pages,
-                              .data_bytes = run->header.payload_bytes},
-                   .data = {run->payload.begin(), run->payload.end()}}};
+  return {.run = *run};
+}
+
+Result<pages::RunCopy> Reader::read_run(std::uint64_t page, base::AlignedBuffer& buffer) const {
+  std::uint64_t bytes_read = 0;
+  for (int spin = 0; spin < kSpins && bytes_read <= kMaxBytesRead; ++spin) {
+    Look look = look_at_page(page, buffer, bytes_read);
+    if (look.settled) return std::move(look.run);
+    if (spin == 0 && known_.any() && is_known(sight_of(page))) return std::move(look.run);
+  }
+  return repair_page(page, buffer);
 }
 
 Result<Page> Reader::read_page(PageId page) const {
-  std::uint64_t bytes_read = 0;
-  for (int spin = 0; spin < kSpins && bytes_read <= kMaxBytesRead; ++spin) {
-    Look look = look_at_page(page.value, bytes_read);
-    if (look.settled) return std::move(look.page);
-    if (spin == 0 && known_.any() && is_known(sight_of(page.value))) return std::move(look.page);
+  ReadBuffer buffer;
+  MENTEDB_TRY_ASSIGN(const pages::RunCopy run, read_run(page.value, buffer.get()));
+  return Page{.header = {.id = page,
+                         .lsn = Lsn{run.header.lsn},
+                         .type = run.header.type == format::RunType::memory ? PageType::memory : PageType::raw,
+                         .page_count = run.header.run_pages,
+                         .data_bytes = run.header.payload_bytes},
+              .data = {run.payload.begin(), run.payload.end()}};
+}
+
+Result<void> Reader::load(PageId page, MemoryNode& node) const {
+  ReadBuffer buffer;
+  MENTEDB_TRY_ASSIGN(const pages::RunCopy run, read_run(page.value, buffer.get()));
+  if (run.header.type != format::RunType::memory) {
+    return base::failf(ErrorCode::invalid_argument, "page {} holds no memory; use read_page", page.value);
   }
-  return repair_page(page.value);
+  return format::decode_node(run.payload, node);
 }
 
 Result<MemoryNode> Reader::load(PageId page) const {
-  MENTEDB_TRY_ASSIGN(const Page copy, read_page(page));
-  if (copy.header.type != PageType::memory) {
-    return base::failf(ErrorCode::invalid_argument, "page {} holds no memory; use read_page", page.value);
-  }
-  return format::decode_node(copy.data);
+  Result<MemoryNode> node;
+  if (auto loaded = load(page, *node); !loaded) node = std::unexpected(std::move(loaded).error());
+  return node;
 }
 
 // ---- repair
@@ -186,18 +206,18 @@ Result<MemoryNode> Reader::load(PageId page) const {
 // The exception of I5: a writer died or stopped in the middle of this page, or the page is damaged. Taking the
 // lock completes the operations of a dead writer. When the page still does not verify, the log is redone from the
 // checkpoint.
-Result<Page> Reader::repair_page(std::uint64_t page) const {
+Result<pages::RunCopy> Reader::repair_page(std::uint64_t page, base::AlignedBuffer& buffer) const {
   if (!door_.may_repair()) return door_.refuse(fmt::format("page {}", page));
   std::uint64_t bytes_read = 0;
   MENTEDB_TRY_ASSIGN(Writer writer, door_.lock());
-  Look look = look_at_page(page, bytes_read);
-  if (look.settled) return std::move(look.page);
+  Look look = look_at_page(page, buffer, bytes_read);
+  if (look.settled) return std::move(look.run);
   MENTEDB_TRY(writer.redo_log());
-  look = look_at_page(page, bytes_read);
+  look = look_at_page(page, buffer, bytes_read);
   if (!look.settled) {
     if (const auto sight = sight_of(page)) known_.remember(*sight, writer.tail().epoch);
   }
-  return std::move(look.page);
+  return std::move(look.run);
 }
 
 // The same for an answer `corruption` to a read by id. Under the lock the bytes that redo leaves stay as they are.
@@ -225,18 +245,18 @@ Result<void> Reader::repair_index() const {
 
 // ---- known damage
 
+// The entry, the first page, and the rest of the run when the header is possible.
 Result<Sight> Reader::sight_of(std::uint64_t page) const {
   MENTEDB_TRY_ASSIGN(Sight sight, sight_of_entries({page}));
-  ReadBuffer buffer;
-  MENTEDB_TRY(pool_.read_run(page, buffer.get()));
-  // What `read_run` has copied: the first page, and the rest when the header is possible.
-  const std::uint32_t page_bytes = pool_.geometry().page_bytes();
-  std::size_t copied = page_bytes;
-  const auto header = format::parse_run_header(buffer.get().first(page_bytes), page, page_bytes);
+  MENTEDB_TRY_ASSIGN(const auto header, pool_.read_header(page));
+  std::size_t length = pool_.geometry().page_bytes();
   if (header && pool_.contains(page + header->run_pages - 1))
-    copied = std::max(copied, sizeof(format::RunHeader) + header->payload_bytes);
+    length = std::max(length, sizeof(format::RunHeader) + header->payload_bytes);
+  ReadBuffer buffer;
+  buffer.get().reserve(length);
+  MENTEDB_TRY(pool_.read_bytes(page, buffer.get().first(length)));
   sight.page = page;
-  sight.checksum = base::checksum(buffer.get().first(copied), sight.checksum);
+  sight.checksum = base::checksum(buffer.get().first(length), sight.checksum);
   return sight;
 }
 
@@ -307,12 +327,13 @@ Result<bool> Reader::scan_quiet_store(std::vector<std::pair<MemoryId, PageId>>& 
   const auto tail = state_.cached_tail();
   if (!tail || tail->next_lsn != committed + 1) return false;
   found.reserve(std::min(tail->counters.memory_count, pool_.page_count()));
+  Entry entry;
   for (pages::DirectoryCursor cursor(pool_, pool_.page_count()); cursor.next();) {
-    MENTEDB_TRY_ASSIGN(const auto entry, cursor.entry());
-    if (!entry || entry->lsn > committed) return false;
-    if (!format::is_head(entry->type)) continue;
-    if (format::is_memory(entry->type)) found.emplace_back(MemoryId{entry->id}, PageId{cursor.page()});
-    cursor.skip_pages(entry->run_pages - 1);
+    MENTEDB_TRY_ASSIGN(const bool whole, cursor.read(entry));
+    if (!whole || entry.lsn > committed) return false;
+    if (!format::is_head(entry.type)) continue;
+    if (format::is_memory(entry.type)) found.emplace_back(MemoryId{entry.id}, PageId{cursor.page()});
+    cursor.skip_pages(entry.run_pages - 1);
   }
   return found.size() == tail->counters.memory_count;
 }

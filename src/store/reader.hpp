@@ -42,6 +42,9 @@ class Reader {
   Result<MemoryNode> load(const MemoryId& id, IfDamaged if_damaged = IfDamaged::fail) const;
   /// @errors `not_found`, `invalid_argument` (no memory), `corruption`, `busy` (read-only, and half written)
   Result<MemoryNode> load(PageId page) const;
+  /// The same into a node that may hold another memory. After an error the node holds a mix.
+  Result<void> load(const MemoryId& id, MemoryNode& node, IfDamaged if_damaged = IfDamaged::fail) const;
+  Result<void> load(PageId page, MemoryNode& node) const;
   Result<Page> read_page(PageId page) const;
   /// Nothing when no live memory has the id. @errors as `load`
   Result<std::optional<Location>> locate(const MemoryId& id, IfDamaged if_damaged = IfDamaged::fail) const;
@@ -55,7 +58,7 @@ class Reader {
   /// A look at a page. `settled` false: what the look saw may be a write under way.
   struct Look {
     bool settled = true;
-    Result<Page> page;
+    Result<pages::RunCopy> run;
   };
 
   /// `damaged_page`: set when the answer is `corruption` for the bytes of a page.
@@ -64,15 +67,17 @@ class Reader {
                                                 LookAtPage&& look) const;
   template <class T, class Read>
   Result<T> repaired(IfDamaged if_damaged, Read&& read) const;
-  Result<MemoryNode> load_once(const MemoryId& id, std::uint64_t& damaged_page) const;
+  Result<void> load_once(const MemoryId& id, std::uint64_t& damaged_page, MemoryNode& node) const;
   Result<std::optional<Location>> locate_once(const MemoryId& id, std::uint64_t& damaged_page) const;
   /// Rebuilds the id index, which no reader can use.
   Result<void> repair_index() const;
   Result<Sight> sight_of(std::uint64_t page) const;
   Result<Sight> sight_of_entries(const std::vector<std::uint64_t>& pages) const;
   bool is_known(const Result<Sight>& sight) const;
-  Look look_at_page(std::uint64_t page, std::uint64_t& bytes_read) const;
-  Result<Page> repair_page(std::uint64_t page) const;
+  /// A verified copy of the run that starts at `page`, in `buffer`.
+  Result<pages::RunCopy> read_run(std::uint64_t page, base::AlignedBuffer& buffer) const;
+  Look look_at_page(std::uint64_t page, base::AlignedBuffer& buffer, std::uint64_t& bytes_read) const;
+  Result<pages::RunCopy> repair_page(std::uint64_t page, base::AlignedBuffer& buffer) const;
   Result<bool> scan_quiet_store(std::vector<std::pair<MemoryId, PageId>>& found) const;
   template <class Visit>
   Result<std::uint64_t> passes(std::uint64_t since, Visit&& visit) const;

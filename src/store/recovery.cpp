@@ -14,18 +14,24 @@ using format::Operation;
 
 namespace {
 
+// A take-over looks so far behind the end of the chain for a batch that proves damage. One read has as many bytes.
+constexpr std::uint64_t kLookBehindBytes = 128 * 1024;
+
 struct LoggedOperations {
   std::vector<Operation> operations;    // payloads are not kept
   std::vector<std::uint64_t> batch_of;  // offset of the batch in the log
   std::vector<std::size_t> payload_at;  // offset of the payload in the batch
+  std::size_t batches = 0;
 
   Result<void> add(const std::string& path, std::uint64_t offset, std::span<const std::byte> batch,
                    std::uint32_t page_bytes) {
+    ++batches;
     format::OperationReader reader(batch);
     bool fits = true;
     while (auto operation = reader.next()) {
       fits &= format::pages_for_payload(operation->header.payload_bytes, page_bytes) <= operation->header.run_pages;
-      payload_at.push_back(static_cast<std::size_t>(operation->payload.data() - batch.data()));
+      payload_at.push_back(operation->is_early() ? 0
+                                                 : static_cast<std::size_t>(operation->payload.data() - batch.data()));
       operation->payload = {};
       operations.push_back(*operation);
       batch_of.push_back(offset);
@@ -80,9 +86,11 @@ class Recovery {
         new_index_(new_index) {}
 
   Result<Recovered> run();
+  Result<std::optional<Recovered>> take_over();
 
  private:
-  Result<void> read_log();
+  Result<void> read_headers();
+  Result<void> read_log_behind(const wal::Tail& tail);
   Result<void> check_pages_are_whole();
   Result<void> show_pages();
   Result<void> check_log_is_whole();
@@ -107,21 +115,25 @@ class Recovery {
   format::LogHeader header_{};  // the newest
   LoggedOperations logged_;
   wal::WalkEnd end_;
-  std::optional<wal::Tail> cached_tail_;  // as it was when recovery began
+  std::optional<wal::Tail> cached_tail_;  // as it was when recovery began: valid, or in doubt
 };
 
 // Two passes over the log (R4). The first one, here, notes the operations, and the plan finds which one is the last for
 // its pages and ids. The second one, in `redo`, applies just those, where page, entry, index or freed page are behind.
 Result<Recovered> Recovery::run() {
-  MENTEDB_TRY(read_log());
+  MENTEDB_TRY(read_headers());
+  cached_tail_ = state_.cached_tail();
+  const bool finished = cached_tail_.has_value();  // the last lock holder
+  if (!finished) cached_tail_ = state_.doubtful_tail();
+  MENTEDB_TRY(read_log_behind(wal::start_of_epoch(header_)));
   MENTEDB_TRY(check_pages_are_whole());
   MENTEDB_TRY(show_pages());
-  const bool proven = cached_tail_ && *cached_tail_ == tail();
+  const bool proven = finished && *cached_tail_ == tail();
   if (!proven) MENTEDB_TRY(check_log_is_whole());
   if (writes()) {
     // Not earlier: a cached tail that proves damage has to stay for the next `open`, too.
     MENTEDB_TRY(state_.make_writable());
-    state_.invalidate_cached_tail();
+    state_.forget_cached_tail();
     state_.publish_page_count(tail().counters.page_count);
     state_.raise_reuse_horizon(tail().counters.reuse_horizon);
     if (!proven) MENTEDB_TRY(complete_last_batch());
@@ -138,7 +150,30 @@ Result<Recovered> Recovery::run() {
   return Recovered{.tail = tail(), .header = header_, .reapplied = reapplied};
 }
 
-Result<void> Recovery::read_log() {
+// R5, the short form. Everything up to the doubtful tail is in the page cache, and nothing here overwrites it. So the
+// tail stays in doubt until the end, and a killed take-over is done again. The index's count of used buckets may be too
+// high afterwards (IdIndex::recount).
+Result<std::optional<Recovered>> Recovery::take_over() {
+  const auto doubtful = state_.doubtful_tail();
+  if (!doubtful || state_.sync_pending()) return std::nullopt;  // R7
+  MENTEDB_TRY(read_headers());
+  if (header_.epoch != doubtful->epoch) return std::nullopt;
+  MENTEDB_TRY(read_log_behind(*doubtful));
+  // A holder publishes each batch before it appends the next one. More than one says that the tail is an old one.
+  if (logged_.batches > 1) return std::nullopt;
+  MENTEDB_TRY_ASSIGN(const auto behind, log_.find_batch_behind(header_, tail(), kLookBehindBytes));
+  if (behind) return std::nullopt;
+  MENTEDB_TRY(check_pages_are_whole());
+  MENTEDB_TRY(complete_last_batch());
+  MENTEDB_TRY(show_pages());
+  MENTEDB_TRY(state_.make_writable());
+  state_.raise_reuse_horizon(tail().counters.reuse_horizon);
+  MENTEDB_TRY_ASSIGN(const std::uint64_t reapplied, redo());
+  MENTEDB_TRY(state_.publish(tail()));
+  return Recovered{.tail = tail(), .header = header_, .reapplied = reapplied};
+}
+
+Result<void> Recovery::read_headers() {
   MENTEDB_TRY_ASSIGN(headers_, log_.read_headers());
   const format::LogHeader* const newest = headers_.newest();
   if (newest == nullptr || !format::belongs_to(*newest, files_.superblock())) {
@@ -147,11 +182,14 @@ Result<void> Recovery::read_log() {
         newest == nullptr ? "has no valid header" : "belongs to another store than pages.db", files_.path().string());
   }
   header_ = *newest;
-  cached_tail_ = state_.cached_tail();
-  MENTEDB_TRY_ASSIGN(end_, log_.walk(header_, [this](std::uint64_t offset, const format::BatchHeader&,
-                                                     std::span<const std::byte> batch) {
+  return {};
+}
+
+Result<void> Recovery::read_log_behind(const wal::Tail& tail) {
+  const auto note = [this](std::uint64_t offset, const format::BatchHeader&, std::span<const std::byte> batch) {
     return logged_.add(log_.path(), offset, batch, files_.superblock().page_bytes);
-  }));
+  };
+  MENTEDB_TRY_ASSIGN(end_, log_.walk_behind(tail, header_, note));
   return {};
 }
 
@@ -233,15 +271,15 @@ Result<void> Recovery::clear_torn_header() {
 
 Result<std::uint64_t> Recovery::redo() {
   const ApplyPlan plan(logged_.operations, true);
-  const IndexSize fresh{.page_count = tail().counters.page_count, .memory_count = tail().counters.memory_count};
-  const bool index_fits = !writes() || (!new_index_ && index_.current().has_value());
+  const std::uint64_t page_count = tail().counters.page_count;
+  const bool index_fits = !writes() || (!new_index_ && index_.is_usable());
   // R7: under `sync pending` no page is believed that looks current.
   const RedoMode mode = mode_ == RedoMode::repair && state_.sync_pending() ? RedoMode::rewrite : mode_;
   LogPayloads payloads(log_, logged_, header_.seed);
-  auto reapplied = applier_.redo(plan, logged_.operations, payloads, mode,
-                                 index_fits ? std::optional<IndexSize>() : std::optional(fresh));
+  auto reapplied =
+      applier_.redo(plan, logged_.operations, payloads, mode, index_fits ? std::optional<std::uint64_t>() : page_count);
   if (!reapplied && reapplied.error().code == ErrorCode::capacity_exceeded)
-    reapplied = applier_.redo(plan, logged_.operations, payloads, mode, fresh);
+    reapplied = applier_.redo(plan, logged_.operations, payloads, mode, page_count);
   return reapplied;
 }
 
@@ -249,6 +287,10 @@ Result<std::uint64_t> Recovery::redo() {
 
 Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode, bool new_index) {
   return Recovery(parts, mode, new_index).run();
+}
+
+Result<std::optional<Recovered>> take_over(const RecoveryParts& parts) {
+  return Recovery(parts, RedoMode::repair, false).take_over();
 }
 
 }  // namespace mentedb::store

@@ -1,9 +1,13 @@
-// Recovery: the one routine for open(), for the takeover from a dead writer, for a reader's repair, for recover() and
-// for the checkpoint after a failed sync (R7). A function of the log, the pages and the id index. It always starts at
-// the checkpoint, may be killed anywhere and run again (I9), and runs while readers and other processes are alive.
+// Recovery: a function of the log, the pages and the id index. It may be killed anywhere and run again (I9), and runs
+// while readers and other processes are alive. It has two forms:
+//   recover    starts at the checkpoint. For open() after a reboot, a reader's repair, recover(), the checkpoint after
+//   a
+//              failed sync (R7), and wherever the other form does not do.
+//   take_over  starts at the cached tail that a dead lock holder left in doubt (R5, ADR 16).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <mentedb/error.hpp>
 
@@ -37,5 +41,11 @@ struct Recovered {
 /// looks as if it fitted.
 /// @errors `corruption`, `io_error`, `no_space`, ...; after any of them it may be called again
 Result<Recovered> recover(const RecoveryParts& parts, RedoMode mode, bool new_index = false);
+
+/// Completes what the last lock holder was doing when it died: at most one batch. The caller knows that the page cache
+/// was not lost since that holder (R3).
+/// @return nothing when there may be more to do: then `recover` has to do it
+/// @errors as `recover`
+Result<std::optional<Recovered>> take_over(const RecoveryParts& parts);
 
 }  // namespace mentedb::store

@@ -56,9 +56,11 @@ Store::Store(StoreFiles files, std::unique_ptr<StoreLock> lock, std::unique_ptr<
       state_(std::move(state), files_.superblock().seed),
       pool_(files_.pages_file(), state_, geometry_of(files_), files_.superblock().seed),
       index_(files_.directory(), files_.pages_file(), state_, pool_, identity_of(files_), !files_.options().read_only),
+      queue_(files_.directory(), files_.pages_file(), state_, identity_of(files_)),
       reader_(pool_, state_, index_, RepairDoor(*this)),
       page_file_(files_.pages_file(), state_, geometry_of(files_), files_.superblock().seed),
-      allocator_(pool_, page_file_),
+      reclaimer_(pool_, page_file_),
+      allocator_(pool_, page_file_, reclaimer_),
       applier_(pool_, page_file_, state_, index_),
       poison_(state_) {}
 
@@ -84,6 +86,7 @@ Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::files
   auto lock = std::make_unique<StoreLock>(vfs, files.log_file());
   std::unique_ptr<Store> store;  // before the hold: the lock that is held moves into it
   std::optional<StoreLock::Hold> hold;
+  bool recovered = false;
   MENTEDB_TRY_ASSIGN(const bool found, files.find_pages());
   if (!found) {
     MENTEDB_TRY_ASSIGN(hold, lock->acquire(options.lock_timeout));
@@ -93,22 +96,36 @@ Outcome<std::unique_ptr<Store>> Store::open_once(vfs::Vfs& vfs, const std::files
   MENTEDB_TRY_ASSIGN(auto state, map_shared_state(files));
   store.reset(new Store(std::move(files), std::move(lock), std::move(state)));
   store->lock_->use_state(options.read_only ? nullptr : &store->state_);
+  store->lock_->use_queue(options.read_only ? nullptr : &store->queue_);
   if (!hold) {
     store->poison_.cleared_by_open();  // before the look at the mark, which a poisoned store does not have
-    const bool recovered = store->is_recovered();
+    recovered = store->is_recovered();
     if (recovered && !store->is_in_doubt()) return store;
     // A writer is at work, or one died. Who may repair tries to: without a wait, because everything acknowledged can be
     // read already.
     if (recovered && options.read_only) return store;
-    auto taken = store->lock_->acquire(recovered ? std::chrono::milliseconds(0) : options.lock_timeout);
-    if (!taken && recovered && taken.error().code == ErrorCode::busy) return store;
-    if (!taken) return std::unexpected(std::move(taken).error());
-    hold = std::move(*taken);
+    if (recovered) {
+      MENTEDB_TRY_ASSIGN(hold, store->lock_->try_acquire());
+      if (!hold) return store;
+    } else {
+      MENTEDB_TRY_ASSIGN(hold, store->lock_->acquire(options.lock_timeout));
+    }
     MENTEDB_TRY(store->files_.check_unchanged());
+    // The writer that was at work has finished. To redo its log would take a new process as long as the log is.
+    if (recovered && !store->is_in_doubt()) {
+      store->poison_.cleared_by_open();  // the process that repaired meanwhile has read the log
+      return store;
+    }
   }
   Writer writer(*store, std::move(*hold));
-  if (!options.single_process) MENTEDB_TRY(store->self_test());
-  MENTEDB_TRY(store->recover_at_open(writer));
+  bool taken_over = false;
+  if (recovered) {
+    MENTEDB_TRY_ASSIGN(taken_over, writer.take_over());
+  }
+  if (!taken_over) {
+    if (!options.single_process) MENTEDB_TRY(store->self_test());
+    MENTEDB_TRY(store->recover_at_open(writer));
+  }
   store->poison_.cleared_by_open();
   return store;
 }
@@ -136,7 +153,8 @@ bool Store::is_recovered() const {
   if (!state_.is_recovered(recovery_mark())) return false;
   const auto pages_bytes = files_.pages_file().size_bytes();
   const auto log_bytes = files_.log_file().size_bytes();
-  const auto tail = state_.cached_tail();
+  const auto valid = state_.cached_tail();
+  const auto tail = valid ? valid : state_.doubtful_tail();
   const std::uint64_t pages = state_.page_count();
   return pages_bytes && log_bytes && pages <= format::kMaxPageCount &&
          *pages_bytes >= pool_.geometry().file_bytes(pages) && (!tail || *log_bytes >= tail->offset);
@@ -160,8 +178,7 @@ Result<void> Store::recover_at_open(Writer& writer) {
                        "{} operations of {} are not in their pages yet; run: mentedb recover --dir '{}'", missing,
                        files_.log_file().path(), files_.path().string());
   }
-  const auto& counters = writer.tail().counters;
-  return index_.ensure_usable(counters.page_count, counters.memory_count);
+  return index_.ensure_usable(writer.tail().counters.page_count);
 }
 
 RecoveryParts Store::recovery_parts() {
@@ -204,6 +221,7 @@ Result<Stats> Store::stats() {
   }
   MENTEDB_TRY_ASSIGN(const std::uint64_t pages_bytes, files_.pages_file().size_bytes());
   MENTEDB_TRY_ASSIGN(const std::uint64_t log_bytes, files_.log_file().size_bytes());
+  MENTEDB_TRY_ASSIGN(const std::uint64_t pages_allocated, files_.pages_file().allocated_bytes());
   const auto residency = pool_.residency();
   return Stats{.page_size_bytes = files_.superblock().page_bytes,
                .page_count = tail.counters.page_count,
@@ -211,6 +229,7 @@ Result<Stats> Store::stats() {
                .free_pages = tail.counters.page_count - tail.counters.used_pages,
                .memory_count = tail.counters.memory_count,
                .pages_file_bytes = pages_bytes,
+               .pages_allocated_bytes = pages_allocated,
                .log_file_bytes = log_bytes,
                .log_used_bytes = tail.offset - format::kLogStart,
                .wal_limit_bytes = options().wal_limit_bytes,
@@ -224,7 +243,8 @@ Result<Stats> Store::stats() {
                .commits = commits_,
                .mapped_bytes = residency.mapped_bytes,
                .resident_bytes = residency.resident_bytes,
-               .access_warnings = files_.directory().access_warnings(file_names(state_.index_number()))};
+               .access_warnings = files_.directory().access_warnings(
+                   file_names(state_.index_number(), state_.has_queue() ? state_.queue_number() : 0))};
 }
 
 // A checkpoint waits for every dirty page. A page that was written back before costs it nothing.

@@ -47,6 +47,9 @@ class Store {
   vfs::Vfs& vfs() const { return files_.vfs(); }
   const shared::SharedState& state() const { return state_; }
   const pages::BufferPool& pool() const { return pool_; }
+  const StoreLock& lock() const { return *lock_; }
+  /// For requests that wait for the lock.
+  queue::CommitQueue& queue() { return queue_; }
 
   Result<Stats> stats();
   /// Starts write-back of the pages, so that a checkpoint waits for fewer. Call it without the lock.
@@ -74,15 +77,19 @@ class Store {
   shared::SharedState state_;
   pages::BufferPool pool_;
   index::IdIndex index_;
+  queue::CommitQueue queue_;
   Reader reader_;
 
   // Only a Writer touches these.
   pages::PageFile page_file_;
+  pages::Reclaimer reclaimer_;
   pages::Allocator allocator_;
   Applier applier_;
+  base::AlignedBuffer spare_image_;  ///< for the next batch
   Poison poison_;
   format::LogHeader header_{};          ///< of the newest epoch that this engine knows
   std::uint64_t highest_next_lsn_ = 0;  ///< of all tails that this engine has seen
+  std::uint64_t reclaimed_to_ = 0;      ///< the stretch where the next checkpoint looks for cold space
 
   std::atomic<std::uint64_t> write_back_mark_{0};
   std::atomic<std::uint64_t> reapplied_{0};

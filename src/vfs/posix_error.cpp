@@ -50,4 +50,10 @@ std::unexpected<Error> errno_error(int error, std::string_view action, std::stri
       code, fmt::format("cannot {} {}: {}; {}", action, path, std::generic_category().message(error), remedy), error);
 }
 
+std::unexpected<Error> sync_error(int error, std::string_view path) {
+  auto failed = errno_error(error, "sync", path);
+  failed.error().code = ErrorCode::io_error;
+  return failed;
+}
+
 }  // namespace mentedb::vfs

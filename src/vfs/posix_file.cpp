@@ -9,10 +9,12 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -88,14 +90,14 @@ Result<void> PosixFile::sync() {
   while (fdatasync(descriptor_) != 0) {
     // A failed sync is never retried: the kernel reports a failed write-back once, and a second call would succeed
     // without the data.
-    if (errno != EINTR) return errno_error(errno, "sync", path_);
+    if (errno != EINTR) return sync_error(errno, path_);
   }
   return {};
 }
 
 Result<void> PosixFile::allocate(std::uint64_t offset, std::uint64_t length) {
   MENTEDB_TRY(check_size_limit(offset + length));
-  while (fallocate(descriptor_, 0, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+  while (fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
     if (errno == EINTR) continue;
     if (errno == EOPNOTSUPP) return allocate_by_writing(offset, length);
     return errno_error(errno, "extend", path_);
@@ -116,6 +118,31 @@ Result<void> PosixFile::allocate_by_writing(std::uint64_t offset, std::uint64_t 
   return {};
 }
 
+Result<bool> PosixFile::give_back(std::uint64_t offset, std::uint64_t length) {
+  // A file of tmpfs takes memory for each hole that a mapping reads, and raises SIGBUS when there is none.
+  struct statfs system{};
+  if (fstatfs(descriptor_, &system) != 0) return errno_error(errno, "look at the file system of", path_);
+  if (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC) return false;
+  std::uint64_t first = base::round_up(offset, base::kBlockBytes);
+  std::uint64_t end = (offset + length) / base::kBlockBytes * base::kBlockBytes;
+  if (first >= end) {
+    if (length != 0) return true;
+    // Behind the end of the file, where nothing is.
+    MENTEDB_TRY_ASSIGN(const std::uint64_t size, size_bytes());
+    first = base::round_up(size, base::kBlockBytes);
+    end = first + base::kBlockBytes;
+  }
+  while (fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first),
+                   static_cast<off_t>(end - first)) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
+    return errno_error(errno, "give back space of", path_);
+  }
+  return true;
+}
+
+Result<std::uint64_t> PosixFile::allocated_bytes() const { return allocated_bytes_of(descriptor_, path_); }
+
 void PosixFile::share_like(const File& other) {
   struct stat theirs{};
   struct stat ours{};
@@ -128,6 +155,10 @@ void PosixFile::share_like(const File& other) {
       (fstat(descriptor_, &ours) != 0 || ours.st_gid != theirs.st_gid))
     mode &= 0600;
   fchmod(descriptor_, mode);
+}
+
+void PosixFile::start_reading(std::uint64_t offset, std::uint64_t length) const {
+  posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
 }
 
 void PosixFile::start_writeback() { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
@@ -166,6 +197,42 @@ std::string PosixFile::lock_holder() const {
     return name.empty() ? fmt::format("pid {}", pid) : fmt::format("pid {} ({})", pid, name);
   }
   return {};
+}
+
+namespace {
+
+struct flock one_byte(std::uint64_t byte, short type) {
+  struct flock lock{};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(byte);
+  lock.l_len = 1;
+  return lock;
+}
+
+}  // namespace
+
+Result<bool> PosixFile::try_claim(std::uint64_t byte) {
+  struct flock lock = one_byte(byte, F_WRLCK);
+  while (fcntl(descriptor_, F_OFD_SETLK, &lock) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EACCES) return false;
+    return errno_error(errno, "lock a byte of", path_);
+  }
+  return true;
+}
+
+void PosixFile::give_up_claim(std::uint64_t byte) {
+  struct flock lock = one_byte(byte, F_UNLCK);
+  fcntl(descriptor_, F_OFD_SETLK, &lock);
+}
+
+Result<bool> PosixFile::is_claimed(std::uint64_t byte) const {
+  struct flock lock = one_byte(byte, F_WRLCK);
+  while (fcntl(descriptor_, F_OFD_GETLK, &lock) != 0) {
+    if (errno != EINTR) return errno_error(errno, "look at the locks of", path_);
+  }
+  return lock.l_type != F_UNLCK;
 }
 
 Result<std::unique_ptr<Mapping>> PosixFile::map(std::uint64_t offset, std::size_t length, bool writable) {

@@ -1,5 +1,6 @@
 #include "vfs/posix_mapping.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
@@ -49,7 +50,12 @@ PosixMapping::PosixMapping(std::byte* data, std::size_t size_bytes, bool writabl
 
 PosixMapping::~PosixMapping() { munmap(data_, size_bytes()); }
 
+// A fault that misses the page cache reads around itself as much as the disk's read-ahead says, and that may be 8 MiB.
+// A scan is glad of it. A first read waits for it. So a short range and the first range of a mapping are read alone.
 Result<void> PosixMapping::populate(std::size_t offset, std::size_t length) {
+  constexpr std::size_t kShortBytes = 64 * 1024;
+  const bool first = !is_populated_.exchange(true, std::memory_order_relaxed);
+  if (first || length <= kShortBytes) advise(offset, length, MADV_WILLNEED);  // only a hint
   if (advise(offset, length, kPopulateRead)) return {};
   // EFAULT: a load would have raised SIGBUS, because the disk cannot read a sector or because the file is cut short.
   return errno_error(errno == EFAULT ? EIO : errno, "read", path_);
@@ -71,6 +77,12 @@ bool PosixMapping::advise(std::size_t offset, std::size_t length, int advice) co
     return errno == EINVAL;  // Linux before 5.14 cannot populate: there the later load or store raises SIGBUS
   }
   return true;
+}
+
+void PosixMapping::prefetch(std::size_t offset, std::size_t length) const {
+  constexpr std::size_t kLineBytes = 64;
+  const std::size_t end = std::min(offset + length, size_bytes());
+  for (std::size_t at = offset; at < end; at += kLineBytes) __builtin_prefetch(data_ + at);
 }
 
 void PosixMapping::copy(std::size_t offset, std::span<std::byte> out) const {
@@ -96,6 +108,16 @@ void PosixMapping::store(std::size_t offset, std::uint64_t value) {
   std::atomic_ref<std::uint64_t>(*word(offset)).store(value, std::memory_order_release);
 }
 
+bool PosixMapping::compare_exchange(std::size_t offset, std::uint64_t expected, std::uint64_t desired) {
+  MENTEDB_ASSERT(writable_);
+  return std::atomic_ref<std::uint64_t>(*word(offset)).compare_exchange_strong(expected, desired);
+}
+
+void PosixMapping::write(std::size_t offset, std::span<const std::byte> data) {
+  MENTEDB_ASSERT(writable_ && offset <= size_bytes() && data.size() <= size_bytes() - offset);
+  std::memcpy(data_ + offset, data.data(), data.size());
+}
+
 void PosixMapping::wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const {
   const timespec limit{.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000),
                        .tv_nsec = static_cast<long>(timeout.count() % 1'000'000 * 1'000)};
@@ -105,6 +127,11 @@ void PosixMapping::wait(std::size_t offset, std::uint32_t expected, std::chrono:
 std::size_t PosixMapping::wake(std::size_t offset) const {
   const long woken = syscall(SYS_futex, word(offset), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   return woken > 0 ? static_cast<std::size_t>(woken) : 0;
+}
+
+void PosixMapping::keep_in_memory(std::size_t offset, std::size_t length) const {
+  MENTEDB_ASSERT(offset <= size_bytes() && length <= size_bytes() - offset);
+  static_cast<void>(mlock(data_ + offset, length));
 }
 
 std::uint64_t PosixMapping::resident_bytes(std::size_t length) const {

@@ -24,4 +24,12 @@ Result<std::uint64_t> size_of(int descriptor, std::string_view path) {
   return status.stx_size;
 }
 
+Result<std::uint64_t> allocated_bytes_of(int descriptor, std::string_view path) {
+  constexpr std::uint64_t kUnitBytes = 512;  // of stx_blocks, on every file system
+  struct statx status{};
+  if (statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BLOCKS, &status) != 0)
+    return errno_error(errno, "look at", path);
+  return status.stx_blocks * kUnitBytes;
+}
+
 }  // namespace mentedb::vfs

@@ -14,5 +14,7 @@ namespace mentedb::vfs {
 /// error message.
 Result<FileId> id_at(int directory, const char* name, int flags, std::string_view path);
 Result<std::uint64_t> size_of(int descriptor, std::string_view path);
+/// Bytes of the disk that the file takes.
+Result<std::uint64_t> allocated_bytes_of(int descriptor, std::string_view path);
 
 }  // namespace mentedb::vfs

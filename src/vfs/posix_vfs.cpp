@@ -151,7 +151,7 @@ Result<void> PosixDirectory::remove(std::string_view name) {
 }
 
 Result<void> PosixDirectory::sync() {
-  if (fsync(descriptor_.get()) != 0) return errno_error(errno, "sync", path_);
+  if (fsync(descriptor_.get()) != 0) return sync_error(errno, path_);
   return {};
 }
 

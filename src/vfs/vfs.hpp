@@ -50,17 +50,26 @@ class Mapping {
   /// kernel may write the range back and protect it again, so a success holds for moments only.
   /// @errors `no_space`, `io_error`, `read_only`
   [[nodiscard]] virtual Result<void> make_writable(std::size_t offset, std::size_t length);
+  /// Has the processor fetch bytes that a copy will take, while the caller goes on. They may lie beyond the file, and
+  /// what lies beyond the mapping is left out.
+  virtual void prefetch(std::size_t /*offset*/, std::size_t /*length*/) const {}
   /// Copies bytes that another process may be writing. The copy may be torn, so the caller verifies it.
   virtual void copy(std::size_t offset, std::span<std::byte> out) const = 0;
   /// Atomic load (acquire) of an aligned word.
   [[nodiscard]] virtual std::uint64_t load(std::size_t offset) const = 0;
   /// Atomic store (release) of an aligned word. Writable mappings only.
   virtual void store(std::size_t offset, std::uint64_t value) = 0;
+  /// Atomic compare and swap of an aligned word. True when the word was `expected`. Writable mappings only.
+  [[nodiscard]] virtual bool compare_exchange(std::size_t offset, std::uint64_t expected, std::uint64_t desired) = 0;
+  /// Copies bytes in. Another process may see any part of them. Writable mappings only.
+  virtual void write(std::size_t offset, std::span<const std::byte> data) = 0;
   /// Sleeps until `wake(offset)`, at most for `timeout`. Returns at once when the low 32 bits of the word differ from
   /// `expected`.
   virtual void wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const = 0;
   /// Wakes every thread that waits on the word, in any process. Returns how many there were.
   virtual std::size_t wake(std::size_t offset) const = 0;
+  /// Asks the kernel to keep the range in memory (mlock(2)). A limit of the process may refuse that.
+  virtual void keep_in_memory(std::size_t /*offset*/, std::size_t /*length*/) const {}
   /// Bytes of [0, length) that are in the page cache now.
   [[nodiscard]] virtual std::uint64_t resident_bytes(std::size_t length) const = 0;
 
@@ -94,17 +103,27 @@ class File {
 
   /// Reads until `out` is full or the file ends; returns the bytes read.
   [[nodiscard]] virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
+  /// Starts to read the range into the page cache and does not wait for it. A hint.
+  virtual void start_reading(std::uint64_t /*offset*/, std::uint64_t /*length*/) const {}
   /// Writes all of `data`, extending the file when needed. After an error any part may have been written.
   [[nodiscard]] virtual Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) = 0;
   /// Whether this process may write the file up to `end` (RLIMIT_FSIZE). No system call for an end that was allowed
   /// before. @errors `no_space`
   [[nodiscard]] virtual Result<void> check_size_limit(std::uint64_t /*end*/) const { return {}; }
   /// Makes all written bytes of the file durable, with the metadata that a read needs (fdatasync). After an error the
-  /// state of every unsynced byte is unknown, also when a later sync succeeds.
+  /// state of every unsynced byte is unknown, also when a later sync succeeds. @errors `io_error` alone
   [[nodiscard]] virtual Result<void> sync() = 0;
-  /// Reserves disk space for the range and extends the file to cover it. New bytes read as zero. The result is durable
-  /// after `sync`. @errors `no_space`
+  /// Reserves disk space for the range, all or nothing. The bytes that are there stay, and so does the file's size,
+  /// unless the file system can reserve only by writing zeros behind the end. The result is durable after `sync`.
+  /// @errors `no_space`
   [[nodiscard]] virtual Result<void> allocate(std::uint64_t offset, std::uint64_t length) = 0;
+  /// Gives whole blocks of the range back to the file system; the size stays. The bytes read as zero from then on, and
+  /// a write there needs space again. After a power cut a block is as it was, or given back. False, and nothing
+  /// changed, when the file system has no such call, or when a reader of the hole would take space. An empty range only
+  /// asks.
+  [[nodiscard]] virtual Result<bool> give_back(std::uint64_t /*offset*/, std::uint64_t /*length*/) { return false; }
+  /// Bytes of the disk that the file takes.
+  [[nodiscard]] virtual Result<std::uint64_t> allocated_bytes() const { return size_bytes(); }
   /// Gives the users of `other` the same rights to this file. Where the system refuses, this file's owner has them
   /// alone.
   virtual void share_like(const File& /*other*/) {}
@@ -119,6 +138,13 @@ class File {
   virtual void unlock() = 0;
   /// The lock holder, for error messages: "pid 123 (node)". Empty when the system does not tell.
   [[nodiscard]] virtual std::string lock_holder() const = 0;
+
+  /// Tries to claim a byte of the file: a lock on that byte that belongs to this open file (fcntl(2),
+  /// F_OFD_SETLK). False when another open file has claimed it. The kernel takes the claim away when the process dies.
+  [[nodiscard]] virtual Result<bool> try_claim(std::uint64_t byte) = 0;
+  virtual void give_up_claim(std::uint64_t byte) = 0;
+  /// True when another open file has claimed the byte.
+  [[nodiscard]] virtual Result<bool> is_claimed(std::uint64_t byte) const = 0;
 
   /// Maps [offset, offset + length). `offset` is a multiple of kMapAlignment.
   [[nodiscard]] virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t length,

@@ -66,9 +66,13 @@ Result<std::span<const std::byte>> Log::read_batch(std::uint64_t offset, std::ui
 }
 
 Result<WalkEnd> Log::walk(const format::LogHeader& header, const Visitor& visit) {
+  return walk_behind(start_of_epoch(header), header, visit);
+}
+
+Result<WalkEnd> Log::walk_behind(const Tail& from, const format::LogHeader& header, const Visitor& visit) {
   buffered_bytes_ = 0;
   WalkEnd end;
-  end.tail = start_of_epoch(header);
+  end.tail = from;
   Tail& tail = end.tail;
   for (;;) {
     MENTEDB_TRY_ASSIGN(auto bytes, read(tail.offset, base::kBlockBytes));
@@ -97,14 +101,16 @@ Result<bool> Log::goes_on_behind(const Tail& tail, std::uint64_t seed) {
   return bytes.size() == batch->bytes && format::batch_verifies(bytes, seed);
 }
 
-Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogHeader& header, const Tail& tail) {
+Result<std::optional<std::uint64_t>> Log::find_batch_behind(const format::LogHeader& header, const Tail& tail,
+                                                            std::uint64_t most_bytes) {
   MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+  const std::uint64_t end = std::min(size, tail.offset + std::min(most_bytes, size));
   // Batches do not overlap, so all of them together are no longer than the file. Forged headers can claim more, for
   // example inside the payload of a raw page. Without a bound each block could make us read the rest of the file (I10).
   // A short batch is always checked.
   constexpr std::uint64_t kShortBytes = 16 * base::kBlockBytes;
   std::uint64_t claims_left = kClaimsPerFile * size;
-  for (std::uint64_t offset = tail.offset; offset < size; offset += base::kBlockBytes) {
+  for (std::uint64_t offset = tail.offset; offset < end; offset += base::kBlockBytes) {
     MENTEDB_TRY_ASSIGN(auto bytes, read(offset, base::kBlockBytes));
     const auto batch = format::parse_batch_header(bytes, offset);
     if (!batch || batch->first_lsn <= tail.next_lsn) continue;  // older epochs have lower LSNs
@@ -126,7 +132,7 @@ Result<void> Log::write_header(const format::LogHeader& header) {
   const auto block = buffer_.first(format::kLogHeaderBytes);
   format::encode_log_header(header, block);
   MENTEDB_TRY(file_.write_at(header.epoch % 2 * format::kLogHeaderBytes, block));
-  return sync();
+  return file_.sync();
 }
 
 Result<void> Log::ensure_header_durable(const format::LogHeader& header) {
@@ -150,7 +156,7 @@ Result<void> Log::rewrite_batch(std::uint64_t offset, std::uint64_t bytes, std::
 Result<void> Log::append(std::uint64_t offset, std::span<const std::byte> padded_batch) {
   buffered_bytes_ = 0;
   MENTEDB_TRY(file_.write_at(offset, padded_batch));
-  return sync();
+  return file_.sync();
 }
 
 Result<void> Log::erase_unwritten(std::uint64_t offset) {
@@ -159,15 +165,7 @@ Result<void> Log::erase_unwritten(std::uint64_t offset) {
   const auto block = buffer_.first(base::kBlockBytes);
   std::ranges::fill(block, std::byte{0});
   MENTEDB_TRY(file_.write_at(offset, block));
-  return sync();
-}
-
-// After a failed sync the bytes may be on the device or not, for each errno, also for that of a full disk. So the error
-// is `io_error`, and never the `no_space` that promises an unchanged store.
-Result<void> Log::sync() {
-  auto synced = file_.sync();
-  if (!synced) synced.error().code = ErrorCode::io_error;
-  return synced;
+  return file_.sync();
 }
 
 Result<void> Log::reset(const format::LogHeader& next) {
@@ -189,18 +187,35 @@ Result<std::uint64_t> Log::capacity_bytes() {
   return known_capacity_;
 }
 
-Result<void> Log::grow(std::uint64_t bytes) {
+Result<void> Log::write_zeros(std::uint64_t offset, std::uint64_t end) {
   buffered_bytes_ = 0;
-  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
   buffer_.reserve(kReadAheadBytes);
   const auto zeros = buffer_.first(kReadAheadBytes);
   std::ranges::fill(zeros, std::byte{0});
-  // An interrupted growth may have left the last block half written. That block is zeroed again.
-  for (std::uint64_t offset = size / base::kBlockBytes * base::kBlockBytes; offset < bytes;) {
-    const std::uint64_t n = std::min<std::uint64_t>(zeros.size(), base::round_up(bytes, base::kBlockBytes) - offset);
+  while (offset < end) {
+    const std::uint64_t n = std::min<std::uint64_t>(zeros.size(), end - offset);
     MENTEDB_TRY(file_.write_at(offset, zeros.first(n)));
     offset += n;
   }
+  return {};
+}
+
+Result<void> Log::reserve(std::uint64_t bytes) {
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+  if (size >= bytes) return {};
+  return file_.allocate(size, bytes - size);
+}
+
+Result<void> Log::grow(std::uint64_t bytes) {
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+  // An interrupted growth may have left the last block half written. That block is zeroed again.
+  MENTEDB_TRY(write_zeros(size / base::kBlockBytes * base::kBlockBytes, base::round_up(bytes, base::kBlockBytes)));
+  return file_.sync();
+}
+
+Result<void> Log::erase(std::uint64_t offset, std::uint64_t length) {
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file_.size_bytes());
+  MENTEDB_TRY(write_zeros(offset, std::min(offset + length, size / base::kBlockBytes * base::kBlockBytes)));
   return file_.sync();
 }
 

@@ -68,9 +68,13 @@ class Log {
 
   /// Visits the batches of the header's epoch in order and tells where the chain ends. Reads only.
   Result<WalkEnd> walk(const format::LogHeader& header, const Visitor& visit);
+  /// The same for the batches behind `tail`, which is of the header's epoch.
+  Result<WalkEnd> walk_behind(const Tail& tail, const format::LogHeader& header, const Visitor& visit);
   /// The offset of a complete batch of the epoch behind the end of the chain. Such a batch proves that synced bytes
-  /// before it were damaged, because a writer appends nothing behind a torn end.
-  Result<std::optional<std::uint64_t>> find_batch_behind(const format::LogHeader& header, const Tail& tail);
+  /// before it were damaged, because a writer appends nothing behind a torn end. Looks at `most_bytes` at most.
+  static constexpr std::uint64_t kWholeFile = UINT64_MAX;
+  Result<std::optional<std::uint64_t>> find_batch_behind(const format::LogHeader& header, const Tail& tail,
+                                                         std::uint64_t most_bytes = kWholeFile);
   /// True when a complete batch continues the chain at this tail: then the tail is not the end of it.
   Result<bool> goes_on_behind(const Tail& tail, std::uint64_t seed);
   /// One verified batch. The bytes stay valid until the next call. @errors `corruption`
@@ -94,8 +98,14 @@ class Log {
   /// may have made the file longer. No process makes it shorter.
   std::uint64_t known_capacity_bytes() const { return known_capacity_; }
   Result<std::uint64_t> capacity_bytes();
+  /// Reserves the space for a growth to `bytes`, all or nothing: what is left of a full disk is for pages.
+  /// @errors `no_space`
+  Result<void> reserve(std::uint64_t bytes);
   /// Writes zeros up to `bytes` and syncs. @errors `no_space`: no batch was touched
   Result<void> grow(std::uint64_t bytes);
+  /// Writes zeros over [offset, offset + length), as far as the file goes, and syncs. `offset` is the tail or behind
+  /// it.
+  Result<void> erase(std::uint64_t offset, std::uint64_t length);
 
   const std::string& path() const { return file_.path(); }
 
@@ -106,7 +116,7 @@ class Log {
   static constexpr std::uint64_t kReadAheadBytes = 256 * 1024;
   static constexpr std::uint64_t kClaimsPerFile = 4;  ///< in sizes of the file; see `find_batch_behind`
   Result<void> write_header(const format::LogHeader& header);
-  Result<void> sync();
+  Result<void> write_zeros(std::uint64_t offset, std::uint64_t end);
 
   vfs::File& file_;
   base::AlignedBuffer buffer_;

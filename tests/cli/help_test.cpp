@@ -7,9 +7,9 @@
 namespace mentedb::test {
 namespace {
 
-const std::vector<std::string> kCommands = {"store", "get",    "list",       "update",  "delete", "import",  "export",
-                                            "stats", "verify", "checkpoint", "recover", "backup", "restore", "salvage",
-                                            "watch", "page",   "log",        "help",    "version"};
+const std::vector<std::string> kCommands = {
+    "store",         "get",     "list",   "update",  "delete",  "import", "export", "stats", "verify", "checkpoint",
+    "erase-deleted", "recover", "backup", "restore", "salvage", "watch",  "page",   "log",   "help",   "version"};
 
 class Help : public CommandTest {
  protected:

@@ -80,9 +80,9 @@ class OptionPairs : public CommandTest {
 
 TEST_F(OptionPairs, EachWorksOrIsRefused) {
   write_file("in", memory_lines(3));
-  const std::vector<std::string> commands = {"store",  "get",        "list",    "update",  "delete", "import",
-                                             "export", "stats",      "verify",  "watch",   "page",   "log",
-                                             "backup", "checkpoint", "recover", "salvage", "version"};
+  const std::vector<std::string> commands = {"store",  "get",        "list",          "update",  "delete",  "import",
+                                             "export", "stats",      "verify",        "watch",   "page",    "log",
+                                             "backup", "checkpoint", "erase-deleted", "recover", "salvage", "version"};
   std::size_t pairs = 0;
   for (const std::string& command : commands) {
     const std::set<std::string> all = options_of(command);

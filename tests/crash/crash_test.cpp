@@ -38,6 +38,8 @@ std::vector<Scenario> scenarios() {
        Script().batch(1, 10, 2, 4'000).store(20, 1, 3'000).batch(1, 3, 3, 4'000)},
       {"reuse", options, Script().batch(1, 6, 1, 700).erase(2).erase(4).checkpoint(),
        Script().store(7, 1, 600).store(8, 1, 100).erase(7).store(2, 3, 300)},
+      {"space", options, Script().batch(1, 5, 1, 6'000).erase(2).erase(3).checkpoint(),
+       Script().store(7, 1, 5'000).erase(4).erase_deleted().store(8, 1, 3'000)},
   };
 }
 

@@ -86,9 +86,22 @@ TEST(Model, NoWriterBuildsOnPagesThatAFailedGrowthOfTheLogLost) {
   Process process = Process::idle(disk);
   process.open_and_close();
   process.open(long_log_options());
+  const PageId raw = must(process->allocate_page(200'000));
   expect_nothing_lost(
       disk, process, [&](Trace& trace) { trace.keep_failing(process, sync_of(kWalLog), EIO); },
-      [&] { return process->store_memory(make_memory(9, 1, 200'000)).has_value(); });
+      [&] { return process->write_page(raw, std::vector(200'000, std::byte{1})).has_value(); });
+}
+
+// The same for the growth of the id index. The sync fails with ENOSPC (thin provisioning, a quota at write-back), and
+// the table that is there has room: that was taken for a full disk, and the commit went on.
+TEST(Model, NoWriterBuildsOnPagesThatAFailedGrowthOfTheIdIndexLost) {
+  SimDisk disk;
+  Process process = Process::idle(disk);
+  process.open_and_close();
+  process.open(long_log_options());
+  expect_nothing_lost(
+      disk, process, [&](Trace& trace) { trace.keep_failing(process, sync_of(kIdIndex), ENOSPC); },
+      [&] { return process->store_memory(make_memory(9, 1, 300'000)).has_value(); });
 }
 
 // R7. The process that would get the error is killed in the sync and tells no other: the cached tail is gone before.
@@ -97,10 +110,11 @@ TEST(Model, NoWriterBuildsOnPagesThatASyncOfTheDeadLost) {
     SimDisk disk;
     Process process(disk);
     Process killed(disk, long_log_options());
+    const PageId raw = must(process->allocate_page(200'000));
     expect_nothing_lost(
         disk, process, [&](Trace& trace) { trace.kill(killed, sync_of(growth ? kWalLog : kPagesDb)); },
         [&] {
-          return growth ? killed->store_memory(make_memory(9, 1, 200'000)).has_value()
+          return growth ? killed->write_page(raw, std::vector(200'000, std::byte{1})).has_value()
                         : killed->checkpoint().has_value();
         });
     EXPECT_FALSE(killed.is_alive());

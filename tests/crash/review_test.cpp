@@ -88,30 +88,32 @@ TEST(Review, APayloadLongerThanItsRunIsCorruption) {
 
 // Redo overwrote the record of a deletion before it raised the horizon: changes_since in that moment lost it for ever.
 TEST(Review, RedoRaisesTheHorizonBeforeItReusesADeletion) {
-  SimDisk disk;
-  auto [writer, reader] = open_processes<2>(disk);
-  Process opener = Process::idle(disk);
-  store_memories(*writer, 0, 3);
-  const Lsn cursor = reader->committed_lsn();
-  must(writer->delete_memory(memory_id(1)));
-  Trace trace(disk);
-  ASSERT_TRUE(trace.kill(writer, batch_durable(), [&] { return writer->store_memory(make_memory(50, 1)); }));
+  for (const bool from_the_checkpoint : {false, true}) {
+    SimDisk disk;
+    auto [writer, reader, next] = open_processes<3>(disk);
+    store_memories(*writer, 0, 3);
+    const Lsn cursor = reader->committed_lsn();
+    must(writer->delete_memory(memory_id(1)));
+    Trace trace(disk);
+    ASSERT_TRUE(trace.kill(writer, batch_durable(), [&] { return writer->store_memory(make_memory(50, 1)); }));
+    if (from_the_checkpoint) disk.remount();
 
-  // The runs are redone, the index is next.
-  const Event asked = trace.before(opener, store_to(kIdIndex), [&] {
-    std::size_t answers = 0;
-    auto changes = reader->changes_since(cursor);
-    bool told = !changes;  // resync_required tells as well
-    while (changes && !told) {
-      for (const Change& change : changes->changes) told |= change.id == memory_id(1);
-      if (told || ++answers == 3) break;
-      changes = reader->changes_since(changes->cursor);
-      told |= !changes;
-    }
-    EXPECT_TRUE(told) << "the deletion is reported by no call";
-  });
-  opener.open_and_close();
-  EXPECT_TRUE(asked.came());
+    // The runs are redone, the index is next.
+    const Event asked = trace.before(next, store_to(kIdIndex), [&] {
+      std::size_t answers = 0;
+      auto changes = reader->changes_since(cursor);
+      bool told = !changes;  // resync_required tells as well
+      while (changes && !told) {
+        for (const Change& change : changes->changes) told |= change.id == memory_id(1);
+        if (told || ++answers == 3) break;
+        changes = reader->changes_since(changes->cursor);
+        told |= !changes;
+      }
+      EXPECT_TRUE(told) << "the deletion is reported by no call";
+    });
+    must(next->store_memory(make_memory(51, 1)));
+    EXPECT_TRUE(asked.came());
+  }
 }
 
 // The same of a commit: a reader that asks between its page writes and its publication is told of the deletion, too.
@@ -286,13 +288,14 @@ TEST(Review, AFailedGrowthOfTheLogPutsThePagesInDoubt) {
   Process process = Process::idle(disk);
   process.open_and_close();
   process.open(long_log_options());
+  const PageId raw = must(process->allocate_page(200'000));
   store_memories(*process, 0, 4);
   {
     Trace trace(disk);
     const std::uint64_t end = disk.content("/store/wal.log").size();
     const Event appends = trace.watch(process, write_of(kWalLog).below_byte(end));
     trace.keep_failing(process, sync_of(kWalLog), EIO);
-    EXPECT_FALSE(process->store_memory(make_memory(9, 1, 200'000)));
+    EXPECT_FALSE(process->write_page(raw, std::vector(200'000, std::byte{1})));
     EXPECT_FALSE(appends.came()) << "it was not the growth that failed";
   }
   static_cast<void>(process->close());

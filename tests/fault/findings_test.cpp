@@ -183,7 +183,7 @@ TEST_F(FaultFindings, WhatCannotBeRemovedIsNamed) {
   auto engine = open();
   must(engine.store_memory(memory(1)));
   trace.keep_failing(Who::anyone(), step(StepKind::sync).or_at(step(StepKind::remove_directory)), EROFS);
-  EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::read_only, "/copy is not whole and could not be removed"));
+  EXPECT_TRUE(is_error(engine.backup("/copy"), ErrorCode::io_error, "/copy is not whole and could not be removed"));
 }
 
 // A write to the pages failed behind the log's sync, and then no memory was left for the error: the answer was

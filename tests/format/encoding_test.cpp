@@ -290,6 +290,14 @@ class MemoryMapping final : public vfs::Mapping {
   }
   std::uint64_t load(std::size_t offset) const override { return words_[offset / 8]; }
   void store(std::size_t offset, std::uint64_t value) override { words_[offset / 8] = value; }
+  bool compare_exchange(std::size_t offset, std::uint64_t expected, std::uint64_t desired) override {
+    if (words_[offset / 8] != expected) return false;
+    words_[offset / 8] = desired;
+    return true;
+  }
+  void write(std::size_t offset, std::span<const std::byte> data) override {
+    std::memcpy(reinterpret_cast<char*>(words_.data()) + offset, data.data(), data.size());
+  }
   void wait(std::size_t, std::uint32_t, std::chrono::microseconds) const override {}
   std::size_t wake(std::size_t) const override { return 0; }
   std::uint64_t resident_bytes(std::size_t) const override { return 0; }

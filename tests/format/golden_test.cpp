@@ -181,7 +181,8 @@ INSTANTIATE_TEST_SUITE_P(Stores, Golden, testing::ValuesIn(golden_stores()), [](
 TEST(GoldenFiles, AreThere) {
   const auto stores = golden_stores();
   const std::set<std::string> names(stores.begin(), stores.end());
-  for (const char* name : {"v2/checkpointed", "v2/live", "v2/power_cut"}) EXPECT_TRUE(names.contains(name)) << name;
+  for (const char* name : {"v2/checkpointed", "v2/live", "v2/power_cut", "v2/large", "v2/large_cut"})
+    EXPECT_TRUE(names.contains(name)) << name;
 }
 
 }  // namespace

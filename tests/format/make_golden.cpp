@@ -10,6 +10,9 @@
 // checkpointed   after a checkpoint; the log is empty
 // live           copied while a process had it open: operations in the log, and in the pages too
 // power_cut      the log of `live` with the pages of `checkpointed`, as when the page file was never written back
+// large          `live`, and then a batch whose runs were written before it was logged (R15)
+// large_cut      the log and the runs of `large` with the directory of `live`, as when only the sync of the runs was
+// made
 //
 // Beside each store NAME, NAME.json says what is in it.
 #include <cstdio>
@@ -26,6 +29,7 @@
 
 #include "base/bytes.hpp"
 #include "engine/engine_impl.hpp"
+#include "format/geometry.hpp"
 #include "format/index_format.hpp"
 #include "support/results.hpp"
 #include "vfs/posix_vfs.hpp"
@@ -155,12 +159,30 @@ void fix_index(const fs::path& file) {
   stream.write(reinterpret_cast<const char*>(block.data()), block.size());
 }
 
+// The marks of recoveries name the mount and the files (ADR 13).
+void remove_marks(const fs::path& file) {
+  constexpr std::size_t kMarksOffset = 512;
+  constexpr std::array<char, 16 * 8> kNone{};
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekp(format::kSharedStateOffset + kMarksOffset);
+  stream.write(kNone.data(), kNone.size());
+}
+
 void copy_files(const fs::path& from, const fs::path& to) {
   fs::create_directories(to);
   for (const auto& entry : fs::directory_iterator(from)) {
     fs::copy_file(entry.path(), to / entry.path().filename());
     if (entry.path().extension() == ".idx") fix_index(to / entry.path().filename());
+    if (entry.path().filename() == "pages.db") remove_marks(to / entry.path().filename());
   }
+}
+
+/// The first so many bytes.
+void copy_bytes(const fs::path& from, const fs::path& to, std::uint64_t count) {
+  std::vector<char> bytes(count);
+  std::ifstream(from, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(count));
+  std::fstream(to, std::ios::in | std::ios::out | std::ios::binary)
+      .write(bytes.data(), static_cast<std::streamsize>(count));
 }
 
 void make(const fs::path& out) {
@@ -210,6 +232,21 @@ void make(const fs::path& out) {
   copy_files(out / "checkpointed", out / "power_cut");
   fs::copy_file(out / "live/wal.log", out / "power_cut/wal.log", fs::copy_options::overwrite_existing);
   write_expected(engine, raw_pages, deleted, true, out / "power_cut.json");
+
+  std::vector<MemoryNode> batch;
+  for (std::uint8_t number = 10; number < 13; ++number)
+    batch.push_back(small_node(number, MemoryType::Semantic, std::string(4'000, static_cast<char>('a' + number))));
+  batch.push_back(small_node(7, MemoryType::Episodic, "updated in a large batch"));
+  const std::uint64_t logged = must(engine.stats()).log_used_bytes;
+  must(engine.store_memories(batch));
+  if (must(engine.stats()).log_used_bytes - logged > base::kBlockBytes)
+    must(Result<void>(base::fail(ErrorCode::corruption, "the log has the payload of the large batch")));
+  copy_files(store, out / "large");
+  write_expected(engine, raw_pages, deleted, false, out / "large.json");
+  copy_files(out / "large", out / "large_cut");
+  copy_bytes(out / "live/pages.db", out / "large_cut/pages.db",
+             format::Geometry(must(engine.stats()).page_size_bytes).page_offset(1));
+  write_expected(engine, raw_pages, deleted, true, out / "large_cut.json");
   must(engine.close());
   fs::remove_all(store);
 }

@@ -1,9 +1,13 @@
 // Full disks, read-only media and missing permissions, each the real thing: I11 and the errors that part 1 promises.
+#include <array>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -53,6 +57,15 @@ class Unmount {
  private:
   fs::path path_;
 };
+
+// Makes a file system in a file of 128 MiB and mounts it.
+bool mount_image(const fs::path& image, const fs::path& mounted, std::vector<std::string> make) {
+  fs::create_directory(mounted);
+  std::ofstream(image).close();
+  fs::resize_file(image, 128 << 20);
+  make.push_back(image);
+  return run_command(make).status == 0 && run_command({"mount", "-o", "loop", image, mounted}).status == 0;
+}
 
 class Media : public testing::Test {
  protected:
@@ -151,6 +164,54 @@ TEST_F(Media, FullDiskCannotHoldANewStoreAndIsToldSo) {
   EXPECT_TRUE(ok(engine->store_memory(versioned_memory(1, 1))));
 }
 
+// What a device has done since it was there (Documentation/block/stat.rst of the kernel).
+struct DeviceWork {
+  std::uint64_t writes = 0;  ///< a flush counts as one, too
+  std::uint64_t sectors = 0;
+  std::uint64_t flushes = 0;
+};
+DeviceWork work_of(const std::string& device) {
+  std::ifstream file("/sys/block/" + device + "/stat");
+  std::array<std::uint64_t, 17> numbers{};
+  for (std::uint64_t& number : numbers) file >> number;
+  return {.writes = numbers[4], .sectors = numbers[6], .flushes = numbers[15]};
+}
+
+// A durable store is one write of the log and one flush. A call on the commit path that asks for a time stamp of
+// wal.log (stat(2), also for the size) makes Linux 6.13 write the inode with each commit, on an ext4 without a journal.
+TEST_F(Media, AStoreIsOneWriteOfTheDeviceAndOneFlush) {
+  const SmallDisk memory(scratch_ / "memory", "size=160m");
+  if (!memory.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
+  const auto image = memory.path() / "image";
+  const auto mounted = scratch_ / "disk";
+  if (!mount_image(image, mounted, {"mkfs.ext4", "-q", "-O", "^has_journal"})) {
+    GTEST_SKIP() << "cannot mount an ext4 here";
+  }
+  const Unmount at_the_end(mounted);
+  const std::string source = run_command({"findmnt", "-n", "-o", "SOURCE", mounted}).out;
+  const std::string device = source.substr(source.rfind('/') + 1, source.find('\n') - source.rfind('/') - 1);
+  ASSERT_TRUE(device.starts_with("loop")) << source;
+  constexpr std::uint64_t kSectorsOfABlock = 8;
+  constexpr std::uint64_t kStores = 100;
+  constexpr std::uint64_t kFew = 25;  // the kernel writes pages back on its own
+  auto engine = StorageEngine::open(mounted / "store");
+  ASSERT_TRUE(ok(engine));
+  for (std::uint64_t key = 1; key <= 20; ++key) must(engine->store_memory(versioned_memory(key, 1)));
+  DeviceWork before;
+  DeviceWork after;
+  for (std::uint64_t attempt = 0; attempt < 3; ++attempt) {  // the kernel's own write-back may come between
+    run_command({"sync", "-f", mounted});
+    before = work_of(device);
+    for (std::uint64_t i = 0; i < kStores; ++i) must(engine->store_memory(versioned_memory(100 + i, 1)));
+    after = work_of(device);
+    if (after.sectors - before.sectors <= (kStores + kFew) * kSectorsOfABlock) break;
+  }
+  EXPECT_GE(after.sectors - before.sectors, kStores * kSectorsOfABlock);
+  EXPECT_LE(after.sectors - before.sectors, (kStores + kFew) * kSectorsOfABlock);
+  EXPECT_LE(after.writes - before.writes, 2 * (kStores + kFew));
+  EXPECT_LE(after.flushes - before.flushes, kStores + kFew);
+}
+
 // btrfs makes a new copy of what is overwritten, and the kernel makes a page of a mapping read-only when it writes it
 // back: on a full one the next store to the shared state was SIGBUS. The files are made without copy-on-write, and a
 // store is asked for first (ADR 10).
@@ -159,11 +220,7 @@ TEST_F(Media, FullCopyOnWriteDiskIsNoSignal) {
   if (!memory.mounted()) GTEST_SKIP() << "cannot mount a tmpfs here: " << std::strerror(errno);
   const auto image = memory.path() / "image";
   const auto mounted = scratch_ / "disk";
-  fs::create_directory(mounted);
-  std::ofstream(image).close();
-  fs::resize_file(image, 128 << 20);
-  if (run_command({"mkfs.btrfs", "-q", image}).status != 0 ||
-      run_command({"mount", "-o", "loop", image, mounted}).status != 0) {
+  if (!mount_image(image, mounted, {"mkfs.btrfs", "-q"})) {
     GTEST_SKIP() << "cannot mount a btrfs here";
   }
   const Unmount at_the_end(mounted);

@@ -40,6 +40,7 @@ class SystemCalls : public testing::Test {
     for (const SystemCall& call : calls_between_marks(scratch / "trace")) names.push_back(call.name);
     EXPECT_FALSE(names.empty()) << "no marks";
     if (!names.empty()) names.pop_back();  // the second mark
+    std::erase(names, "brk");              // the heap of the process grows at any call
     // R11: twice a second a call looks at the files. It may be this one.
     if (names.size() >= 2 && names[0] == "statx" && names[1] == "statx") names.erase(names.begin(), names.begin() + 2);
     return names;

@@ -212,6 +212,40 @@ TEST_F(Threads, CloseEndsWaitForChange) {
   waiter.join();
 }
 
+// Threads that read by id, while another engine, which stands for another process, rebuilds the id index all the time.
+// Each of them moves on to the new table, and gives the old one back when the others have left it. An engine that may
+// not write does the same. (A data race on the table was found this way.)
+TEST_F(Threads, ReadWhileAnotherEngineRebuildsTheIdIndex) {
+  constexpr std::uint64_t kMemories = 50;
+  constexpr int kRebuilds = 60;
+  StorageEngine writer = open();
+  for (std::uint64_t i = 0; i < kMemories; ++i) ASSERT_TRUE(ok(writer.store_memory(versioned_memory(i, 1))));
+  StorageEngine reader = open();
+  Options read_only;
+  read_only.read_only = true;
+  StorageEngine looker = open(read_only);
+  std::atomic<bool> rebuilding{true};
+  std::vector<std::function<void()>> bodies;
+  for (int i = 0; i < 3; ++i) {
+    for (StorageEngine* const engine : {&reader, &looker}) {
+      bodies.emplace_back([&rebuilding, engine] {
+        for (std::uint64_t n = 0; rebuilding; n = (n + 1) % kMemories) {
+          EXPECT_NE(version_in(*engine, n), 0U) << "an id that is there is found, whichever table is current";
+        }
+      });
+    }
+  }
+  bodies.emplace_back([&] {
+    for (std::uint32_t i = 0; i < kRebuilds; ++i) {
+      EXPECT_TRUE(ok(writer.recover()));
+      EXPECT_TRUE(ok(writer.store_memory(versioned_memory(i % kMemories, 2 + i))));
+    }
+    rebuilding = false;
+  });
+  run_all(bodies);
+  EXPECT_GE(reader.stats()->index_number, static_cast<std::uint64_t>(kRebuilds));
+}
+
 // Many engines come and go while others of the same process work.
 TEST_F(Threads, OpenAndCloseAllTheTime) {
   StorageEngine keeper = open();

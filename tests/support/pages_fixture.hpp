@@ -27,7 +27,10 @@ class PagesFixture : public ::testing::Test {
 
   /// Room and free entries for this many pages, and readers may touch them.
   void grow(std::uint64_t page_count) {
-    must(pages.grow(words.page_count(), page_count));
+    pages::NewPages new_pages;
+    must(pages.grow(words.page_count(), page_count, new_pages));
+    must(pages.fill(new_pages));
+    must(pages.sync());
     words.publish_page_count(page_count);
   }
 
@@ -61,7 +64,7 @@ class PagesFixture : public ::testing::Test {
             format::EntryType type = format::EntryType::deleted) {
     pages::StretchChanges changes;
     changes.add(page, count, lsn, true);
-    must(changes.write(pool, pages));
+    must(changes.write(pool, pages, pages::StretchChanges::RegionWords::known));
     must(pages.write_freed_entries(page, count, {.id = id(1), .lsn = lsn, .run_pages = 0, .type = type}));
   }
 

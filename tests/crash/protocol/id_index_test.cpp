@@ -11,14 +11,14 @@
 namespace mentedb::test {
 namespace {
 
-/// A store with so many memories that one more makes the smallest table grow: three quarters of it.
-constexpr std::uint64_t kFull = 768;
+/// A store with a memory in every page, so that one more makes pages.db and the smallest table grow.
+constexpr std::uint64_t kFull = 512;
 void fill_the_index(SimDisk& disk) {
   Process process(disk);
-  std::vector<MemoryNode> nodes;
-  for (std::uint64_t i = 0; i < kFull; ++i) nodes.push_back(make_memory(i, 1, 4));
-  for (std::size_t i = 0; i < kFull; i += 96) must(process->store_memories(std::span(nodes).subspan(i, 96)));
-  ASSERT_EQ(must(process->stats()).index_buckets, 1'024U);
+  for (std::uint64_t i = 0; i < kFull; ++i) must(process->store_memory(make_memory(i, 1, 4)));
+  const Stats stats = must(process->stats());
+  ASSERT_EQ(stats.free_pages, 0U);
+  ASSERT_EQ(stats.index_buckets, 1'024U);
 }
 
 // H11. The id index grows into a new file; its writer is killed at every step of that. Peers that have the old one

@@ -93,19 +93,26 @@ TEST(R7, AnOpenerThatFindsSyncPendingWritesThePagesAgain) {
   EXPECT_GE(not_durable(disk, pages), 3U);
 }
 
-// R7. pages.db does not grow, because its sync fails, and the transaction goes on with a memory that needs no new page.
-// The pages that its batch was planned on may be lost by then. A commit would make the cached tail valid again, and the
-// next writer would plan on them, too. (Found by a mutant that no test killed.)
+// R7. Pages do not get their space back, because the sync fails, and the transaction goes on with a memory that needs
+// none of them. The pages that its batch was planned on may be lost by then. A commit would make the cached tail valid
+// again, and the next writer would plan on them, too. (Found by a mutant that no test killed.)
 TEST(R7, NoBatchIsCommittedOnPagesThatAFailedGrowthMayHaveLost) {
   SimDisk disk;
   Process writer(disk);
   Process next(disk);
+  must(writer->store_memory(make_memory(5, 1, 2'700)));  // shorter than a block: its pages keep their space
+  must(writer->store_memory(make_memory(6, 1)));
+  must(writer->store_memory(make_memory(7, 1, 20'000)));
+  must(writer->store_memory(make_memory(8, 1)));
+  must(writer->delete_memory(memory_id(5)));
+  must(writer->delete_memory(memory_id(7)));
+  must(writer->checkpoint());
   store_memories(*writer, 0, 4);
   const Sectors pages = in(kPagesDb).from(format::kSharedStateOffset + base::kBlockBytes);
   Trace trace(disk);
   trace.keep_failing(writer, sync_of(kPagesDb), EIO);
   const auto committed = writer->transact([](Transaction& transaction) -> Result<void> {
-    EXPECT_TRUE(is_error(transaction.store(make_memory(9, 1, 2'000'000)), ErrorCode::io_error));
+    EXPECT_TRUE(is_error(transaction.store(make_memory(9, 1, 15'000)), ErrorCode::io_error));
     EXPECT_TRUE(ok(transaction.store(make_memory(10, 1))));
     return {};
   });

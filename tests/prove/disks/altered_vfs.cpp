@@ -43,11 +43,18 @@ class AlteredFile final : public vfs::File {
     return result;
   }
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override { return file_->allocate(offset, length); }
+  Result<bool> give_back(std::uint64_t offset, std::uint64_t length) override {
+    return file_->give_back(offset, length);
+  }
+  Result<std::uint64_t> allocated_bytes() const override { return file_->allocated_bytes(); }
   void start_writeback() override { file_->start_writeback(); }
   Result<bool> try_lock() override { return file_->try_lock(); }
   Result<void> lock() override { return file_->lock(); }
   void unlock() override { file_->unlock(); }
   std::string lock_holder() const override { return file_->lock_holder(); }
+  Result<bool> try_claim(std::uint64_t byte) override { return file_->try_claim(byte); }
+  void give_up_claim(std::uint64_t byte) override { file_->give_up_claim(byte); }
+  Result<bool> is_claimed(std::uint64_t byte) const override { return file_->is_claimed(byte); }
   Result<std::unique_ptr<vfs::Mapping>> map(std::uint64_t offset, std::size_t length, bool writable) override {
     return file_->map(offset, length, writable);
   }

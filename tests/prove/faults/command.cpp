@@ -58,6 +58,7 @@ const std::vector<Command>& commands() {
       {"list", "small", true, {"list", "--json"}},
       {"stats", "small", true, {"stats"}},
       {"checkpoint", "full-log", true, {"checkpoint"}},
+      {"erase-deleted", "full-log", true, {"erase-deleted"}},
       {"recover", "crashed", false, {"recover"}},
       {"get-crashed", "crashed", false, {"get", id(1)}},
       {"backup", "small", true, {"backup", "COPY"}},

@@ -54,6 +54,7 @@ const std::vector<Call>& calls() {
       {"read_page", read + Codes{not_found}},
       {"recover", write},
       {"checkpoint", write},
+      {"erase_deleted", write},
       {"close", write + Codes{invalid_argument}},
       {"backup", read + Codes{already_exists, invalid_argument, not_found}},
       {"restore", opening + Codes{already_exists, poisoned}},

@@ -70,6 +70,7 @@ const std::vector<int>& errnos_of(test::StepKind kind) {
     case StepKind::write:
       return write;
     case StepKind::allocate:
+    case StepKind::give_back:
       return allocate;
     case StepKind::try_lock:
     case StepKind::lock:

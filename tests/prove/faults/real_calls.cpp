@@ -179,6 +179,8 @@ std::vector<RealCall> make_calls() {
       {"free-page", "free_page", "small", false, [](Subject& s) { return run_raw(s, false, true); }},
       {"checkpoint", "checkpoint", "full-log", false,
        [](Subject& s) { return s.inside([&] { return s.engine->checkpoint(); }); }},
+      {"erase-deleted", "erase_deleted", "full-log", false,
+       [](Subject& s) { return s.inside([&] { return s.engine->erase_deleted(); }); }},
       {"recover", "recover", "small", false, reading([](Subject& s) { return s.engine->recover(); }, anything)},
       {"close", "close", "full-log", false, [](Subject& s) { return s.inside([&] { return s.engine->close(); }); },
        false},
@@ -260,11 +262,15 @@ Images::Image& Images::make(const std::string& name) {
     must(engine.write_page(image.raw_page, Bytes(300, std::byte{4})));
     image.model.raw[image.raw_page] = Bytes(300, std::byte{4});
     if (name == "full-log") {
+      // A hole, and free pages that have space.
+      for (const std::uint64_t gone : {90U, 100U}) must(engine.store_memory(make_memory(gone, 1, 12'000)));
+      must(engine.delete_memory(memory_id(90)));
       must(engine.checkpoint());
-      for (std::uint64_t i = 100; i < 114; ++i) put(engine, image.model, make_memory(i, 1, 3'000));
+      must(engine.delete_memory(memory_id(100)));
+      for (std::uint64_t i = 101; i < 113; ++i) put(engine, image.model, make_memory(i, 1, 3'000));
     }
     if (name == "full-index") {
-      for (std::uint64_t first = 1'000; image.model.memories.size() < 750; first += 83) {
+      for (std::uint64_t first = 1'000; image.model.memories.size() < 490; first += 83) {
         std::vector<MemoryNode> nodes;
         for (std::uint64_t i = 0; i < 83; ++i) nodes.push_back(make_memory(first + i, 1, 20));
         must(engine.store_memories(nodes));

@@ -44,7 +44,7 @@ std::vector<Call> calls_of(const Script& script) {
       {"store", "store_memory"}, {"batch", "store_memories"},   {"erase", "delete_memory"},
       {"transact", "transact"},  {"checkpoint", "checkpoint"},  {"reopen", "open"},
       {"recover", "recover"},    {"allocate", "allocate_page"}, {"write", "write_page"},
-      {"free", "free_page"},     {"backup", "backup"}};
+      {"free", "free_page"},     {"backup", "backup"},          {"erase_deleted", "erase_deleted"}};
   std::vector<Call> calls;
   for (const Operation& operation : script.operations()) {
     const std::string word = operation.name.substr(0, operation.name.find(' '));
@@ -215,7 +215,7 @@ std::vector<Call> operator+(std::vector<Call> a, const std::vector<Call>& b) {
 // Enough memories that the id index is nearly full: the next ones make a larger table.
 Script nearly_full_index() {
   Script script;
-  for (std::uint64_t i = 0; i < 3; ++i) script.batch(1'000 + 250 * i, 250, 1, 20);
+  for (std::uint64_t i = 0; i < 2; ++i) script.batch(1'000 + 250 * i, 250, 1, 20);
   return script;
 }
 
@@ -283,6 +283,12 @@ std::vector<Role> maintainers() {
   checkpointer.calls = calls_of(Script().store(1, 2).checkpoint().store(2, 2).checkpoint().batch(20, 6, 1, 4'000)) +
                        std::vector{close_engine()};
   roles.push_back(std::move(checkpointer));
+
+  // Space goes back to the file system, and a batch takes it again.
+  Role eraser = role_of("eraser", Script().batch(1, 5, 1, 6'000).erase(2).erase(3).checkpoint());
+  eraser.opened = eraser.peer = true;
+  eraser.calls = calls_of(Script().store(7, 1, 5'000).erase(4).erase_deleted().store(8, 1, 3'000));
+  roles.push_back(std::move(eraser));
 
   Role recovery = role_of("recover", Script().batch(1, 4, 1).checkpoint().store(1, 2).erase(2));
   recovery.opened = true;

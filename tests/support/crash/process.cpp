@@ -37,6 +37,12 @@ std::uint32_t version_of(const StorageEngine& engine, std::uint64_t number) {
 
 std::vector<std::pair<MemoryId, PageId>> list(const StorageEngine& engine) { return must(engine.scan_all_memories()); }
 
+void leave_room(SimDisk& disk, std::uint64_t bytes) {
+  constexpr std::uint64_t kPlenty = std::uint64_t{1} << 30;
+  disk.set_capacity(kPlenty);
+  disk.set_capacity(kPlenty - disk.free_bytes() + bytes);
+}
+
 void expect_sound(SimDisk& disk, const std::filesystem::path& path) {
   SimVfs vfs(disk);
   const auto report = must(offline::verify_directory(vfs, path, std::chrono::seconds(1)));

@@ -86,6 +86,8 @@ void store_memories(StorageEngine& engine, std::uint64_t first, std::uint64_t la
 std::uint32_t version_of(const StorageEngine& engine, std::uint64_t number);
 /// Ids in page order, as a scan lists them.
 std::vector<std::pair<MemoryId, PageId>> list(const StorageEngine& engine);
+/// From now on the disk has room for so many bytes more.
+void leave_room(SimDisk& disk, std::uint64_t bytes);
 /// verify finds nothing.
 void expect_sound(SimDisk& disk, const std::filesystem::path& path = kStorePath);
 /// Stores memories until one lies on `page`.

@@ -185,6 +185,10 @@ Program& Program::free_raw(std::uint64_t number) {
 
 // ---------------------------------------------------------------------------------------------- the rest
 
+Program& Program::erase_deleted() {
+  return change([](Process& process, History::Operation) { return process.engine->erase_deleted(); });
+}
+
 Program& Program::checkpoint() {
   return change([](Process& process, History::Operation) { return process.engine->checkpoint(); });
 }

@@ -60,6 +60,7 @@ class Program {
   Program& give_up(std::uint64_t number);
   // ---- the rest
   Program& checkpoint();
+  Program& erase_deleted();
   Program& reopen();
   Program& recover();
   Program& backup(std::string path);

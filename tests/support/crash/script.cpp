@@ -88,6 +88,11 @@ Script& Script::transact(std::uint64_t update, std::uint64_t erase, std::uint64_
   return *this;
 }
 
+Script& Script::erase_deleted() {
+  operations_.push_back({"erase_deleted", [](Actor& a) { return a.engine->erase_deleted(); }, nothing});
+  return *this;
+}
+
 Script& Script::checkpoint() {
   operations_.push_back({"checkpoint", [](Actor& a) { return a.engine->checkpoint(); }, nothing});
   return *this;

@@ -54,6 +54,7 @@ class Script {
   /// Updates one, erases one, stores one: all or nothing.
   Script& transact(std::uint64_t update, std::uint64_t erase, std::uint64_t store, std::uint64_t version);
   Script& checkpoint();
+  Script& erase_deleted();
   Script& reopen();
   Script& recover();
   Script& allocate(std::size_t min_bytes);

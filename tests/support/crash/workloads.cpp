@@ -39,6 +39,17 @@ Workload batch() {
                        Program().batch(kB, 3, 900).batch(kB, 8, 30).checkpoint().batch(kB + 4, 3, 600), reader()}};
 }
 
+// Batches that are written to their pages before they are logged (R15), some of them over holes.
+Workload large() {
+  return {.name = "large",
+          .options = small(),
+          .setup = shared_memories().batch(kA + 5, 4, 2'000).erase(kA + 6),
+          .programs = {
+              Program().batch(kA, 4, 2'500).erase(kA + 1).batch(kA + 5, 6, 1'900).store(kA + 1).batch(kA, 5, 3'000),
+              Program().batch(kB, 3, 200).batch(kB, 5, 2'200).checkpoint().erase(kB + 2).batch(kB + 1, 3, 4'000),
+              reader()}};
+}
+
 // Read-modify-write of the same memories by three processes.
 Workload transact() {
   return {.name = "transact",
@@ -107,10 +118,10 @@ Workload index_rebuild() {
                        Program().store(kB + 5).transact({4, 5, 6}).store(kB + 6).scan(), reader()}};
 }
 
-// The id index has to grow.
+// pages.db has to grow, and the id index with it: two buckets for each page.
 Workload index_growth() {
   Program setup = shared_memories();
-  for (std::uint64_t i = 0; i < 752; i += 47) setup.batch(kFirstFillerNumber + i, 47, 8);
+  for (std::uint64_t i = 0; i < 500; i += 50) setup.batch(kFirstFillerNumber + i, 50, 8);
   return {.name = "index-growth",
           .options = small(),
           .setup = setup,
@@ -135,18 +146,23 @@ Workload page_growth() {
 Workload log_growth() {
   return {.name = "log-growth",
           .options = small(),
-          .setup = shared_memories(),
-          .programs = {Program().batch(kA, 3, 31'000).store(kA + 5).store(kA, 14'000),
-                       Program().store(kB, 20'000).transact({0, 1}).store(kB, 21'000), reader()}};
+          .setup = shared_memories().allocate(kRaw, 90'000).allocate(kRaw + 1, 40'000),
+          .programs = {Program().write_raw(kRaw, 80'000).store(kA + 5).store(kA, 14'000),
+                       Program().write_raw(kRaw + 1, 30'000).transact({0, 1}).write_raw(kRaw + 1, 35'000), reader()}};
 }
 
 // The log is full every few commits.
 Workload full_log() {
   return {.name = "full-log",
           .options = small(),
-          .setup = Program().transact({0, 1, 2, 3}, {}, 5'000).batch(kA, 3, 6'000).batch(kB, 2, 7'000),
-          .programs = {Program().batch(kA, 2, 7'000).transact({0, 1}, {}, 6'000).store(kA, 9'000),
-                       Program().store(kB, 11'000).transact({1, 2}, {3}, 5'000).batch(kB, 2, 8'000), reader()}};
+          .setup = Program()
+                       .transact({0, 1, 2, 3}, {}, 1'500)
+                       .batch(kA, 3, 2'300)
+                       .batch(kB, 2, 3'400)
+                       .store(kC, 7'000)
+                       .repeat(2),
+          .programs = {Program().batch(kA, 2, 3'600).transact({0, 1}, {}, 3'000).store(kA, 7'500),
+                       Program().store(kB, 7'600).transact({1, 2}, {3}, 3'400).batch(kB, 2, 3'500), reader()}};
 }
 
 // Raw pages, which are overwritten in place.
@@ -160,6 +176,17 @@ Workload raw() {
           // No allocation after the free: nobody could tell whose empty page that is.
           Program().write_raw(kRaw + 1, 1'300).allocate(kRaw + 2, 300).transact({0, 1}).free_raw(kRaw + 1).checkpoint(),
           reader()}};
+}
+
+// Space goes back to the file system and is taken again. A batch stands on pages that have lain in a hole.
+Workload space() {
+  return {
+      .name = "space",
+      .options = small(),
+      .setup = shared_memories().batch(kA + 10, 4, 6'000).batch(kB + 10, 3, 9'000).erase(kA + 11).erase(kA + 12),
+      .programs = {Program().checkpoint().store(kA + 11, 5'000).erase(kA + 10).erase_deleted().store(kA + 12, 7'000),
+                   Program().erase(kB + 10).checkpoint().batch(kB, 2, 4'000).erase(kB + 11).transact({0, 1}),
+                   Program().scan().follow().read_all().repeat(2)}};
 }
 
 // Backups while others write.
@@ -204,9 +231,9 @@ Workload buffered() {
 }  // namespace
 
 std::vector<Workload> crash_workloads() {
-  return {single(),    batch(),         transact(),     checkpoint(),  reopen(),     create(),
-          fragments(), index_rebuild(), index_growth(), page_growth(), log_growth(), full_log(),
-          raw(),       backup(),        follow(),       torn(),        buffered()};
+  return {single(),        batch(),        transact(),    checkpoint(), reopen(),   create(), fragments(),
+          index_rebuild(), index_growth(), page_growth(), log_growth(), full_log(), raw(),    space(),
+          backup(),        follow(),       torn(),        buffered(),   large()};
 }
 
 }  // namespace mentedb::test

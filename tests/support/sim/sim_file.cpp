@@ -123,10 +123,21 @@ void SimFile::allocate(std::uint64_t offset, std::uint64_t length) {
     if (!slot.allocated) ++allocated_chunks_;
     slot.allocated = true;
   }
-  size_bytes_ = std::max(size_bytes_, offset + length);
+}
+
+void SimFile::give_back(std::uint64_t offset, std::uint64_t length, std::uint64_t& sequence) {
+  const std::uint64_t end = std::min<std::uint64_t>((offset + length) / kChunkBytes, slots_.size());
+  for (std::uint64_t index = (offset + kChunkBytes - 1) / kChunkBytes; index < end; ++index) {
+    Slot& slot = slots_[static_cast<std::size_t>(index)];
+    if (slot.allocated) --allocated_chunks_;
+    slot.allocated = slot.durably_allocated = false;
+    slot.current = ChunkRef();
+    mark_dirty(static_cast<std::uint32_t>(index), 0, kSectorsPerChunk - 1, sequence);
+  }
 }
 
 void SimFile::sync() {
+  for (Slot& slot : slots_) slot.durably_allocated = slot.allocated;
   for (const DirtyChunk& chunk : dirty_) {
     Slot& slot = slots_[chunk.slot];
     slot.dirty = kClean;
@@ -165,13 +176,15 @@ SimFile SimFile::after_power_cut(std::span<const std::uint8_t> kept, bool size_k
   after.size_bytes_ = after.durable_size_bytes_ = size_kept ? size_bytes_ : durable_size_bytes_;
   after.grow_slots(after.size_bytes_);
   for (std::size_t index = 0; index < after.slots_.size(); ++index) {
-    // slots_ ends at the last byte ever written or allocated, which is the size: no slot is missing here.
+    // slots_ ends at the last byte ever written or allocated, at the size or behind it: no slot is missing here. Space
+    // behind the size is lost.
     const Slot& slot = slots_[index];
     Slot& found = after.slots_[index];
-    found.allocated = slot.allocated;
-    after.allocated_chunks_ += slot.allocated ? 1 : 0;
+    const bool some_kept = slot.dirty != kClean && kept[slot.dirty] != 0;
+    found.allocated = found.durably_allocated = slot.durably_allocated || (slot.allocated && some_kept);
+    after.allocated_chunks_ += found.allocated ? 1 : 0;
     found.durable = slot.durable;
-    if (slot.dirty != kClean && kept[slot.dirty] != 0) {
+    if (some_kept) {
       if (kept[slot.dirty] == dirty_[slot.dirty].mask && !has_lost_sectors_) {
         found.durable = slot.current;
       } else {

@@ -11,6 +11,9 @@
 // - A failed sync through a direct descriptor decides every unsynced sector by a coin: durable, or back to the durable
 //   content. What is read from then on is what the device holds.
 // - Bytes that were never written read as zero. The file never shrinks, except when a power cut loses its growth.
+// - Space is given for good by a sync. A power cut before it takes the space away again, where no byte of the block
+//   reached the device. A block that was given back reads as zeros, and after a power cut each of its sectors is zero
+//   or as it was; its space is gone in every outcome, which is the worse one.
 //
 // No locking here: the kernel's mutex guards every file.
 #pragma once
@@ -18,6 +21,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -57,9 +61,11 @@ class SimFile {
   void write(std::uint64_t offset, std::span<const std::byte> data, std::uint64_t& sequence);
   [[nodiscard]] std::uint64_t load(std::uint64_t offset) const;
 
-  /// Blocks of the range that have no space yet, and giving them space (and the file its size).
+  /// Blocks of the range that have no space yet, and giving them space.
   [[nodiscard]] std::uint64_t missing_chunks(std::uint64_t offset, std::uint64_t length) const;
   void allocate(std::uint64_t offset, std::uint64_t length);
+  /// Takes the space of the whole blocks of the range.
+  void give_back(std::uint64_t offset, std::uint64_t length, std::uint64_t& sequence);
   [[nodiscard]] std::uint64_t allocated_chunks() const { return allocated_chunks_; }
 
   void sync();
@@ -77,6 +83,8 @@ class SimFile {
 
   /// Who holds the flock.
   OpenFile* lock_owner = nullptr;
+  /// Who has claimed which byte.
+  std::map<std::uint64_t, OpenFile*> claims;
 
  private:
   static constexpr std::uint32_t kClean = 0xffffffff;
@@ -85,6 +93,7 @@ class SimFile {
     ChunkRef durable;
     std::uint32_t dirty = kClean;  ///< index in dirty_
     bool allocated = false;
+    bool durably_allocated = false;
   };
 
   void grow_slots(std::uint64_t end);

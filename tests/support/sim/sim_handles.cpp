@@ -149,7 +149,7 @@ Result<void> SimFileHandle::sync() {
     file.fail_sync(open_->direct, verdict.effect == Effect::partial, kernel().random);
   }
   kernel().changed();
-  if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "sync"));
+  if (!verdict.proceeds()) return std::unexpected(verdict.sync_error(path_));
   return {};
 }
 
@@ -168,6 +168,23 @@ Result<void> SimFileHandle::allocate(std::uint64_t offset, std::uint64_t length)
   open_->file->allocate(offset, length);
   kernel().changed();
   return {};
+}
+
+Result<bool> SimFileHandle::give_back(std::uint64_t offset, std::uint64_t length) {
+  const Verdict verdict = begin(StepKind::give_back, offset, length);
+  if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "give back"));
+  if (open_->mode == vfs::OpenMode::read_only) return std::unexpected(errno_error(EBADF, path_, "give back"));
+  const std::scoped_lock lock(kernel().mutex);
+  open_->file->give_back(offset, length, kernel().write_sequence);
+  kernel().changed();
+  return true;
+}
+
+Result<std::uint64_t> SimFileHandle::allocated_bytes() const {
+  const Verdict verdict = begin(StepKind::size);
+  if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "size"));
+  const std::scoped_lock lock(kernel().mutex);
+  return open_->file->allocated_chunks() * kChunkBytes;
 }
 
 void SimFileHandle::start_writeback() {
@@ -239,6 +256,30 @@ Result<std::unique_ptr<vfs::Mapping>> SimFileHandle::map(std::uint64_t offset, s
   if (offset % vfs::kMapAlignment != 0 || length == 0) return std::unexpected(errno_error(EINVAL, path_, "map"));
   if (writable && open_->mode == vfs::OpenMode::read_only) return std::unexpected(errno_error(EACCES, path_, "map"));
   return std::make_unique<SimMapping>(open_, offset, length, writable);
+}
+
+// ---------------------------------------------------------------------------------------------- claims
+
+Result<bool> SimFileHandle::try_claim(std::uint64_t byte) {
+  const Verdict verdict = begin(StepKind::try_claim, byte, 1);
+  if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "lock a byte of"));
+  const std::scoped_lock lock(kernel().mutex);
+  return open_->file->claims.try_emplace(byte, open_.get()).first->second == open_.get();
+}
+
+void SimFileHandle::give_up_claim(std::uint64_t byte) {
+  if (begin(StepKind::give_up_claim, byte, 1, false).kind == Verdict::Kind::dead) return;
+  const std::scoped_lock lock(kernel().mutex);
+  const auto claim = open_->file->claims.find(byte);
+  if (claim != open_->file->claims.end() && claim->second == open_.get()) open_->file->claims.erase(claim);
+}
+
+Result<bool> SimFileHandle::is_claimed(std::uint64_t byte) const {
+  const Verdict verdict = begin(StepKind::is_claimed, byte, 1);
+  if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "look at the locks of"));
+  const std::scoped_lock lock(kernel().mutex);
+  const auto claim = open_->file->claims.find(byte);
+  return claim != open_->file->claims.end() && claim->second != open_.get();
 }
 
 // ---------------------------------------------------------------------------------------------- mapping
@@ -316,12 +357,35 @@ std::uint64_t SimMapping::load(std::size_t offset) const {
 void SimMapping::store(std::size_t offset, std::uint64_t value) {
   if (begin(StepKind::store, offset, sizeof value).kind == Verdict::Kind::dead) return;
   const std::scoped_lock lock(kernel().mutex);
-  if (!writable_) sim_abort(open_->file->name() + ": store to a read-only mapping (SIGSEGV)");
   check_word("store", offset);
-  if (open_->file->missing_chunks(offset_ + offset, sizeof value) > kernel().free_chunks()) {
-    sim_abort(open_->file->name() + ": store to a hole of a full disk (SIGBUS)");
+  change("store", offset, std::as_bytes(std::span(&value, 1)));
+}
+
+bool SimMapping::compare_exchange(std::size_t offset, std::uint64_t expected, std::uint64_t desired) {
+  if (begin(StepKind::compare_exchange, offset, sizeof desired).kind == Verdict::Kind::dead) return false;
+  const std::scoped_lock lock(kernel().mutex);
+  check_word("compare and swap", offset);
+  if (open_->file->load(offset_ + offset) != expected) return false;
+  change("compare and swap", offset, std::as_bytes(std::span(&desired, 1)));
+  return true;
+}
+
+// A process may die in the middle of it: the hook leaves as many bytes as it says.
+void SimMapping::write(std::size_t offset, std::span<const std::byte> data) {
+  const Verdict verdict = begin(StepKind::write_mapped, offset, data.size());
+  if (verdict.kind == Verdict::Kind::dead) return;
+  const std::scoped_lock lock(kernel().mutex);
+  check_touch("write", offset, data.size());
+  change("write", offset, data);
+}
+
+void SimMapping::change(const char* what, std::size_t offset, std::span<const std::byte> data) {
+  SimFile& file = *open_->file;
+  if (!writable_) sim_abort(file.name() + ": " + what + " to a read-only mapping (SIGSEGV)");
+  if (file.missing_chunks(offset_ + offset, data.size()) > kernel().free_chunks()) {
+    sim_abort(file.name() + ": " + what + " to a hole of a full disk (SIGBUS)");
   }
-  open_->file->write(offset_ + offset, std::as_bytes(std::span(&value, 1)), kernel().write_sequence);
+  file.write(offset_ + offset, data, kernel().write_sequence);
   kernel().changed();
 }
 

@@ -19,6 +19,8 @@ class SimMapping final : public vfs::Mapping {
   void copy(std::size_t offset, std::span<std::byte> out) const override;
   std::uint64_t load(std::size_t offset) const override;
   void store(std::size_t offset, std::uint64_t value) override;
+  bool compare_exchange(std::size_t offset, std::uint64_t expected, std::uint64_t desired) override;
+  void write(std::size_t offset, std::span<const std::byte> data) override;
   void wait(std::size_t offset, std::uint32_t expected, std::chrono::microseconds timeout) const override;
   std::size_t wake(std::size_t offset) const override;
   std::uint64_t resident_bytes(std::size_t length) const override;
@@ -29,6 +31,8 @@ class SimMapping final : public vfs::Mapping {
   /// Ends the program when the touch would raise a signal. Call with the kernel's mutex held.
   void check_touch(const char* what, std::size_t offset, std::size_t length) const;
   void check_word(const char* what, std::size_t offset) const;
+  /// Changes bytes. Ends the program when the touch would raise a signal. Call with the kernel's mutex held.
+  void change(const char* what, std::size_t offset, std::span<const std::byte> data);
 
   std::shared_ptr<OpenFile> open_;
   std::uint64_t offset_;
@@ -47,11 +51,16 @@ class SimFileHandle final : public vfs::File {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> data) override;
   Result<void> sync() override;
   Result<void> allocate(std::uint64_t offset, std::uint64_t length) override;
+  Result<bool> give_back(std::uint64_t offset, std::uint64_t length) override;
+  Result<std::uint64_t> allocated_bytes() const override;
   void start_writeback() override;
   Result<bool> try_lock() override;
   Result<void> lock() override;
   void unlock() override;
   std::string lock_holder() const override;
+  Result<bool> try_claim(std::uint64_t byte) override;
+  void give_up_claim(std::uint64_t byte) override;
+  Result<bool> is_claimed(std::uint64_t byte) const override;
   Result<std::unique_ptr<vfs::Mapping>> map(std::uint64_t offset, std::size_t length, bool writable) override;
 
  private:

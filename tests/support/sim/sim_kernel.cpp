@@ -20,7 +20,7 @@ constexpr std::uint32_t kMaxCallsWhileDead = 1'000'000;
 }  // namespace
 
 std::string_view to_string(StepKind kind) {
-  static constexpr std::array<std::string_view, 31> kNames = {"open_directory",
+  static constexpr std::array<std::string_view, 37> kNames = {"open_directory",
                                                               "create_directory",
                                                               "remove_directory",
                                                               "open",
@@ -35,11 +35,15 @@ std::string_view to_string(StepKind kind) {
                                                               "write_slice",
                                                               "sync",
                                                               "allocate",
+                                                              "give_back",
                                                               "start_writeback",
                                                               "try_lock",
                                                               "lock",
                                                               "unlock",
                                                               "lock_holder",
+                                                              "try_claim",
+                                                              "give_up_claim",
+                                                              "is_claimed",
                                                               "map",
                                                               "populate",
                                                               "make_writable",
@@ -47,6 +51,8 @@ std::string_view to_string(StepKind kind) {
                                                               "copy_slice",
                                                               "load",
                                                               "store",
+                                                              "compare_exchange",
+                                                              "write_mapped",
                                                               "wait",
                                                               "wake",
                                                               "resident",
@@ -69,6 +75,11 @@ Error Verdict::error(std::string_view file, std::string_view what) const {
   std::string message(file);
   message.append(": ").append(what).append(": process is dead");
   return {.code = ErrorCode::io_error, .os_error = 0, .message = std::move(message)};
+}
+
+Error Verdict::sync_error(std::string_view file) const {
+  if (kind == Kind::fail) return vfs::sync_error(os_error, file).error();
+  return error(file, "sync");
 }
 
 SimKernel::SimKernel(const SimDiskOptions& disk_options) : options(disk_options), random(disk_options.seed) {
@@ -164,6 +175,7 @@ void SimKernel::kill(SimProcess& process, Life how) {
   process.life = how;
   for (const auto& file : files) {
     if (file->lock_owner != nullptr && file->lock_owner->process.get() == &process) release_lock(*file->lock_owner);
+    std::erase_if(file->claims, [&](const auto& claim) { return claim.second->process.get() == &process; });
   }
 }
 
@@ -196,6 +208,7 @@ OpenFile::~OpenFile() {
   --process->open_files;
   const std::scoped_lock lock(process->kernel->mutex);
   process->kernel->release_lock(*this);
+  std::erase_if(file->claims, [this](const auto& claim) { return claim.second == this; });
 }
 
 bool SimKernel::take_lock(OpenFile& open) {

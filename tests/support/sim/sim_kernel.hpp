@@ -112,6 +112,7 @@ struct Verdict {
 
   [[nodiscard]] bool proceeds() const { return kind == Kind::proceed; }
   [[nodiscard]] Error error(std::string_view file, std::string_view what) const;
+  [[nodiscard]] Error sync_error(std::string_view file) const;
 };
 
 /// The Error for an errno, as the POSIX binding reports it.

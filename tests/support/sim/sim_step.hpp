@@ -30,11 +30,15 @@ enum class StepKind : std::uint8_t {
   write_slice,  ///< a further part of a write, see SimDiskOptions::tear_bytes
   sync,
   allocate,
+  give_back,
   start_writeback,
   try_lock,
   lock,
   unlock,  ///< never throws: a kill or power cut shows at the process's next call
   lock_holder,
+  try_claim,
+  give_up_claim,
+  is_claimed,
   map,
   populate,
   make_writable,
@@ -42,6 +46,8 @@ enum class StepKind : std::uint8_t {
   copy_slice,  ///< a further part of a Mapping::copy
   load,
   store,
+  compare_exchange,
+  write_mapped,  ///< Mapping::write
   wait,
   wake,  ///< never throws, as unlock
   resident,
@@ -107,11 +113,14 @@ inline bool changes_something(StepKind kind) {
     case StepKind::sync:
     case StepKind::sync_directory:
     case StepKind::allocate:
+    case StepKind::give_back:
     case StepKind::open:
     case StepKind::remove:
     case StepKind::create_directory:
     case StepKind::open_directory:
     case StepKind::store:
+    case StepKind::compare_exchange:
+    case StepKind::write_mapped:
       return true;
     default:
       return false;

@@ -190,7 +190,7 @@ Result<void> SimDirectoryHandle::sync() {
     directory.durable = directory.current;
     kernel.changed();
   }
-  if (!verdict.proceeds()) return std::unexpected(verdict.error(path_, "sync directory"));
+  if (!verdict.proceeds()) return std::unexpected(verdict.sync_error(path_));
   return {};
 }
 

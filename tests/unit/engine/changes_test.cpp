@@ -247,11 +247,11 @@ TEST(WaitHerd, ThePauseGrowsWithTheWaitersAndALoneWaiterHasNone) {
   pause.woken(now);
   EXPECT_EQ(pause.left(now, 0), microseconds(0));
   EXPECT_EQ(pause.left(now, 1), microseconds(0));
-  EXPECT_EQ(pause.left(now, 64), microseconds(63 * 300));
-  EXPECT_EQ(pause.left(now + milliseconds(18), 64), microseconds(900));
-  EXPECT_EQ(pause.left(now + milliseconds(20), 64), microseconds(0));
+  EXPECT_EQ(pause.left(now, 64), microseconds(63 * 600));
+  EXPECT_EQ(pause.left(now + milliseconds(37), 64), microseconds(800));
+  EXPECT_EQ(pause.left(now + milliseconds(38), 64), microseconds(0));
   EXPECT_LT(pause.left(now, ~std::uint64_t{0}), milliseconds(200)) << "the word is on disk, so it may hold anything";
-  EXPECT_LE(pause.left(now - std::chrono::minutes(1), 64), microseconds(63 * 300));
+  EXPECT_LE(pause.left(now - std::chrono::minutes(1), 64), microseconds(63 * 600));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "support/sample_nodes.hpp"
 #include "support/store_fixture.hpp"
 
 namespace mentedb {
@@ -47,6 +48,25 @@ TEST_F(ScanTest, FindsEveryMemoryOnceInPageOrder) {
     if (i % 3 == 2) continue;
     EXPECT_EQ(found[memory_id(i)], must(engine.find(memory_id(i))));
   }
+}
+
+// The walk decodes into one node: a small memory behind a full one has nothing of it.
+TEST_F(ScanTest, ForEachShowsEachMemoryAsItIs) {
+  std::map<MemoryId, MemoryNode> stored;
+  std::mt19937_64 random(3);
+  for (int i = 0; i < 60; ++i) {
+    MemoryNode node = i % 3 == 0 ? test::full_node() : test::random_node(random);
+    node.id = memory_id(static_cast<std::uint64_t>(i) + 1);
+    must(engine.store_memory(node));
+    stored[node.id] = node;
+  }
+  std::size_t seen = 0;
+  must(engine.for_each_memory([&](const MemoryNode& node, PageId) {
+    EXPECT_EQ(node, stored.at(node.id));
+    ++seen;
+    return true;
+  }));
+  EXPECT_EQ(seen, stored.size());
 }
 
 TEST_F(ScanTest, ForEachVisitsAllAndStopsWhenTold) {

@@ -54,6 +54,26 @@ TEST(NodeCodec, TheBytesOfAFullNodeAreTheDocumentedOnes) {
   EXPECT_EQ(bytes.size(), 80U + 32 + 16 + 12 + 11 + 4 + (4 + 4) + attributes);
 }
 
+// `for_each_memory` decodes into one node again and again.
+TEST(NodeCodec, ANodeThatHeldAnotherMemoryKeepsNothingOfIt) {
+  std::mt19937_64 random(12);
+  MemoryNode used = full_node();
+  for (int i = 0; i < 500; ++i) {
+    const MemoryNode node = i % 10 == 0 ? smallest_node() : i % 10 == 5 ? full_node() : random_node(random);
+    must(decode_node(encode(node), used));
+    ASSERT_EQ(used, node) << i;
+  }
+}
+
+TEST(NodeCodec, TheBytesMayLieAnywhere) {
+  const Bytes bytes = encode(full_node());
+  for (std::size_t shift = 0; shift < 8; ++shift) {
+    Bytes shifted(shift);
+    shifted.insert(shifted.end(), bytes.begin(), bytes.end());
+    EXPECT_EQ(must(decode_node(std::span(shifted).subspan(shift))), full_node()) << shift;
+  }
+}
+
 // The worked example of docs/format.md.
 TEST(NodeCodec, TheDocumentedExample) {
   MemoryNode node = smallest_node();

@@ -68,8 +68,8 @@ TEST(Entry, ZerosNeverVerify) {
 
 TEST(Entry, RefusesImpossibleFieldsUnderAValidCheck) {
   const Entry impossible[] = {
-      {.id = {}, .lsn = 1, .run_pages = 1, .type = EntryType::free},
-      {.id = some_id(), .lsn = 1, .run_pages = 1, .type = EntryType::deleted},
+      {.id = {}, .lsn = 1, .run_pages = 2, .type = EntryType::free},
+      {.id = some_id(), .lsn = 1, .run_pages = 2, .type = EntryType::deleted},
       {.id = some_id(), .lsn = 1, .run_pages = 0, .type = EntryType::memory_stored},
       {.id = some_id(), .lsn = 1, .run_pages = 65'461, .type = EntryType::memory_updated},  // beyond the group
       {.id = {}, .lsn = 1, .run_pages = 0xFF'FFFF, .type = EntryType::raw},
@@ -79,6 +79,26 @@ TEST(Entry, RefusesImpossibleFieldsUnderAValidCheck) {
       {.id = {}, .lsn = 1, .run_pages = 0, .type = static_cast<EntryType>(8)},
   };
   for (const Entry& entry : impossible) EXPECT_FALSE(decode_entry(encoded(entry), kPage, kSeed));
+}
+
+TEST(Entry, AFreePageMayLackSpace) {
+  for (const EntryType type : {EntryType::free, EntryType::deleted, EntryType::moved}) {
+    Entry entry{.id = {}, .lsn = 1, .run_pages = 0, .type = type};
+    EXPECT_FALSE(lacks_space(entry));
+    entry.run_pages = 1;
+    EXPECT_TRUE(lacks_space(entry));
+    EXPECT_EQ(decode_entry(encoded(entry), kPage, kSeed), entry);
+  }
+  EXPECT_FALSE(lacks_space({.id = {}, .lsn = 1, .run_pages = 1, .type = EntryType::raw}));
+}
+
+// A reader may copy the entry while it changes, and the kernel copies aligned words as a whole.
+TEST(Entry, OnlyTheLastWordSaysThatAPageLacksSpace) {
+  Entry entry{.id = some_id(), .lsn = 7, .run_pages = 0, .type = EntryType::deleted};
+  const auto before = encoded(entry);
+  entry.run_pages = 1;
+  const auto after = encoded(entry);
+  EXPECT_TRUE(std::equal(before.begin(), before.begin() + 24, after.begin()));
 }
 
 TEST(EntryType, KindsAreDisjoint) {

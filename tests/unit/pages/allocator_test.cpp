@@ -21,7 +21,8 @@ class AllocatorTest : public test::PagesFixture {
 
   /// Publishes growth at once, as a commit does.
   std::uint64_t allocate(std::uint64_t count) {
-    const std::uint64_t page = must(allocator.allocate(count, counters, taken));
+    const std::uint64_t page = must(allocator.allocate(count, 0, counters, taken));
+    must(pages.fill(taken.new_pages()));
     words.publish_page_count(counters.page_count);
     return page;
   }
@@ -32,7 +33,8 @@ class AllocatorTest : public test::PagesFixture {
     counters.page_count = counters.high_water = count;
   }
 
-  Allocator allocator{pool, pages};
+  Reclaimer reclaimer{pool, pages};
+  Allocator allocator{pool, pages, reclaimer};
   Counters counters;
   TakenRuns taken;
 };
@@ -61,6 +63,15 @@ TEST_F(AllocatorTest, BeginsAtPageOneAndGoesUp) {
   EXPECT_EQ(counters.reuse_horizon, 0U);
 }
 
+TEST_F(AllocatorTest, GrowsByWhatALargeBatchNeeds) {
+  EXPECT_EQ(must(allocator.allocate(2, 4'998, counters, taken)), 1U);
+  EXPECT_EQ(counters.page_count, 5'000U);
+  for (std::uint64_t left = 4'998; left > 0; left -= 2) must(allocator.allocate(2, left - 2, counters, taken));
+  EXPECT_EQ(counters.page_count, 5'000U);
+  EXPECT_EQ(taken.new_pages().first, 1U);
+  EXPECT_EQ(taken.new_pages().last, 5'000U);
+}
+
 TEST_F(AllocatorTest, GrowsInLargeStepsAndDurably) {
   allocate(1);
   EXPECT_EQ(counters.page_count, 256U * 1024 / kPageBytes);
@@ -80,6 +91,7 @@ TEST_F(AllocatorTest, GrowsInLargeStepsAndDurably) {
   allocate(1);
   EXPECT_EQ(counters.page_count, before + before / 16);
   // Every new page has space and a valid free entry also after a power cut: nothing is left for redo to allocate.
+  must(pages.sync());
   const auto after = disk.after_power_cut(mentedb::test::Fate::nothing_kept());
   const auto content = after->content(kPath);
   ASSERT_GE(content.size(), geometry.file_bytes(counters.page_count));
@@ -157,6 +169,40 @@ TEST_F(AllocatorTest, NothingIsTakenTwiceInOneBatch) {
   EXPECT_EQ(allocate(1), 101U);
 }
 
+// The searches of a batch go on where those of the one before ended, as long as nothing else was committed. What it
+// freed is found again, also by runs that begin before it.
+TEST_F(AllocatorTest, ABatchGoesOnSearchingWhereTheOneBeforeEnded) {
+  freed_pages(100);
+  use(1, 40, 1);
+  use(43, 20, 1);
+  counters.used_pages = 60;
+  EXPECT_EQ(allocate(3), 63U);
+  EXPECT_EQ(allocate(1), 41U);
+  use(63, 3, 2);
+  use(41, 1, 3);
+  allocator.end_batch(taken, 0, 4);
+  free(1, 40, 3);  // not seen: nothing says that it was committed
+  taken = {};
+  allocator.begin_batch(taken, 4);
+  EXPECT_EQ(allocate(1), 42U);
+  EXPECT_EQ(allocate(3), 66U);
+  taken = {};
+  allocator.begin_batch(taken, 5);  // another engine has committed
+  EXPECT_EQ(allocate(3), 1U);
+  taken = {};
+  use(1, 44, 4);
+  use(45, 1, 4);
+  allocator.begin_batch(taken, 5);
+  EXPECT_EQ(allocate(2), 66U);
+  use(66, 2, 5);
+  free(46, 1, 6);
+  free(45, 1, 6);
+  allocator.end_batch(taken, 45, 7);
+  taken = {};
+  allocator.begin_batch(taken, 7);
+  EXPECT_EQ(allocate(2), 45U);
+}
+
 TEST_F(AllocatorTest, DamagedEntriesAreNeverGivenAway) {
   // What lies behind a damaged entry may be somebody's memory.
   freed_pages(20);
@@ -214,7 +260,7 @@ TEST_F(AllocatorTest, TheLastPageNumberIsALimit) {
               .used_pages = format::kMaxPageCount,
               .memory_count = 0,
               .reuse_horizon = 0};
-  EXPECT_TRUE(is_error(allocator.allocate(1, counters, taken), ErrorCode::capacity_exceeded, "4294967295"));
+  EXPECT_TRUE(is_error(allocator.allocate(1, 0, counters, taken), ErrorCode::capacity_exceeded, "4294967295"));
   EXPECT_EQ(counters.page_count, format::kMaxPageCount);
 }
 
@@ -298,18 +344,86 @@ TEST_F(AllocatorTest, AFullDiskIsNoSpaceAndChangesNothing) {
   Result<std::uint64_t> result;
   do {
     before = counters;
-    result = allocator.allocate(1, counters, taken);
+    result = allocator.allocate(1, 0, counters, taken);
   } while (result && counters.high_water < 5000);
   EXPECT_TRUE(is_error(result, ErrorCode::no_space));
   EXPECT_EQ(counters, before);
 }
 
 TEST_F(AllocatorTest, GrowthIsNotPublishedAndNotSweptBeforeTheCommit) {
-  const std::uint64_t first = must(allocator.allocate(10, counters, taken));
+  const std::uint64_t first = must(allocator.allocate(10, 0, counters, taken));
   EXPECT_EQ(words.page_count(), 0U);
   counters.used_pages -= 10;  // the batch frees what it has just stored, and the pages stay taken
-  EXPECT_EQ(must(allocator.allocate(5, counters, taken)), first + 10);
+  EXPECT_EQ(must(allocator.allocate(5, 0, counters, taken)), first + 10);
   EXPECT_EQ(words.page_count(), 0U);
+}
+
+// The cost of a search does not grow with the file: one word tells that 65,536 pages have no room.
+TEST_F(AllocatorTest, ASearchPassesRegionsWithoutRoom) {
+  constexpr std::uint64_t kRegion = format::kPagesPerRegion;
+  freed_pages(2 * kRegion);
+  for (std::uint64_t page = 1; page <= kRegion; page += 2'048) {
+    use(page, 2'046, 5);  // holes of two pages
+    counters.used_pages += 2'046;
+  }
+  const auto loads_of = [&](std::uint64_t count) {
+    taken = {};
+    std::uint64_t loads = 0;
+    disk.set_hook([&](const mentedb::test::Step& step) {
+      loads += step.kind == mentedb::test::StepKind::load ? 1 : 0;
+      return mentedb::test::StepAction::proceed();
+    });
+    const std::uint64_t page = allocate(count);
+    disk.set_hook({});
+    EXPECT_EQ(page, kRegion + 1);
+    counters.used_pages -= count;
+    return loads;
+  };
+  loads_of(3);  // corrects the records
+  EXPECT_GT(loads_of(3), 100U) << "sums them up";
+  EXPECT_LT(loads_of(3), 30U);
+  EXPECT_LT(loads_of(4), 30U);
+  EXPECT_EQ(allocate(2), 2'047U) << "a shorter run is found";
+  counters.used_pages -= 2;
+
+  free(2'049, 2'046, 7);
+  counters.used_pages -= 2'046;
+  taken = {};
+  EXPECT_EQ(allocate(10), 2'047U) << "a deletion opens the region again";
+}
+
+// Pages that the batch has taken are in use for this search. When the batch fails, they are free.
+TEST_F(AllocatorTest, ASearchThatReadPagesDoesNotSumUp) {
+  freed_pages(format::kPagesPerRegion + 1'024);
+  use(1, 500, 5);
+  use(531, 479, 5);      // 501 to 530 are free
+  use(1'045, 9'000, 5);  // 1,010 to 1,044 are free, across the end of the stretch
+  use(10'045, format::kPagesPerRegion - 10'044, 5);
+  counters.used_pages = format::kPagesPerRegion - 65;
+  EXPECT_EQ(allocate(36), format::kPagesPerRegion + 1) << "corrects the records";
+  must(pages.write_region_word(0, 0));
+  taken = {};
+  taken.add(501, 30);
+  taken.add(1'020, 5);
+  EXPECT_EQ(allocate(30), format::kPagesPerRegion + 1);
+  taken = {};
+  EXPECT_EQ(allocate(33), 1'010U);
+}
+
+// The word is a hint, whatever the disk says.
+TEST_F(AllocatorTest, AWrongRegionWordLeadsNowhereElse) {
+  freed_pages(format::kPagesPerRegion + 4'096);
+  for (const std::uint64_t word : {~std::uint64_t{0}, std::uint64_t{7}}) {
+    must(pages.write_region_word(0, word));
+    taken = {};
+    EXPECT_EQ(allocate(20), 1U) << word;
+  }
+  must(pages.write_region_word(0, format::region_word(1)));
+  taken = {};
+  EXPECT_EQ(allocate(20), format::kPagesPerRegion + 1) << "a claim that is too small costs the space of the region";
+  must(pages.reset_stretches(format::kPagesPerRegion + 4'096, 9));
+  taken = {};
+  EXPECT_EQ(allocate(20), 1U) << "until recover";
 }
 
 TEST_F(AllocatorTest, FragmentedSpaceIsFoundAgain) {

@@ -46,6 +46,45 @@ TEST_F(BufferPoolTest, ReadsRunsOfOneAndOfManyPages) {
   EXPECT_EQ(must(pool.read_header(6))->lsn, 10U);
 }
 
+// A read guesses the length of the run from those before. Whatever it guesses, it gets the whole run and no more.
+TEST_F(BufferPoolTest, AnyLengthMayFollowAnyOther) {
+  const std::vector<std::size_t> sizes{0, 1, 400, 472, 473, 1'000, 2'008, 2'009, 3'000, 8'000, 9'000, 20'000};
+  const auto page_of = [](std::size_t i) { return 64 * (i + 1); };  // pages that a read may learn from
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const auto run_pages = static_cast<std::uint32_t>(format::pages_for_payload(sizes[i], kPageBytes));
+    write(page_of(i), i + 1, run_pages, sizes[i], static_cast<int>(i));
+  }
+  for (std::size_t first = 0; first < sizes.size(); ++first) {
+    for (std::size_t second = 0; second < sizes.size(); ++second) {
+      for (const std::size_t i : {first, second}) {
+        const auto run = read(page_of(i));
+        ASSERT_TRUE(run) << sizes[first] << ' ' << sizes[second];
+        ASSERT_TRUE(std::ranges::equal(run->payload, filled(sizes[i], static_cast<int>(i))));
+      }
+    }
+  }
+}
+
+// I10: at the end of the file a guess from longer runs would touch what is not there.
+TEST_F(BufferPoolTest, AGuessEndsWithTheFile) {
+  write(64, 1, 17, 8'000, 1);
+  write(1'000, 2, 1, 400, 2);
+  ASSERT_TRUE(read(64));
+  const std::uint64_t end = geometry.file_bytes(1'000);
+  disk.set_tracing(true);
+  ASSERT_TRUE(read(1'000));
+  pool.prefetch_run(1'000);
+  pool.prefetch_entries(1'000, 64);
+  pool.prefetch_entries(1'001, 64);
+  std::size_t copies = 0;
+  for (const auto& entry : disk.trace()) {
+    if (entry.kind != StepKind::copy) continue;
+    ++copies;
+    EXPECT_LE(entry.offset + entry.length, end);
+  }
+  EXPECT_GT(copies, 0U);
+}
+
 TEST_F(BufferPoolTest, WhatWasNeverWrittenIsNoRun) {
   EXPECT_FALSE(read(7));
   write(6, 10, 20, 10'000, 2);

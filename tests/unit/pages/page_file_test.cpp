@@ -113,10 +113,53 @@ TEST_F(PageFileTest, GrowthThatFailsLeavesTheOldPages) {
   disk.set_hook([](const Step& step) {
     return step.kind == StepKind::allocate ? StepAction::fail(ENOSPC) : StepAction::proceed();
   });
-  EXPECT_TRUE(is_error(pages.grow(1000, 2000), ErrorCode::no_space));
+  NewPages new_pages;
+  EXPECT_TRUE(is_error(pages.grow(1000, 2000, new_pages), ErrorCode::no_space));
+  EXPECT_FALSE(new_pages.any());
   disk.set_hook({});
   EXPECT_EQ(must(pool.read_entry(1))->lsn, 1U);
-  must(pages.grow(1000, 2000));
+  must(pages.grow(1000, 2000, new_pages));
+}
+
+// R15: runs take the place of zeros, in whatever order they come, and no zeros go over a run.
+TEST_F(PageFileTest, NewPagesAreWrittenBeforeTheLogSpeaksOfThem) {
+  std::vector<int> written(500);
+  disk.set_hook([&](const Step& step) {
+    if (step.kind != StepKind::write) return StepAction::proceed();
+    for (std::uint64_t i = 0; i < written.size(); ++i) {
+      const std::uint64_t at = geometry.page_offset(1001 + i);
+      if (step.offset <= at && at + kPageBytes <= step.offset + step.length) ++written[i];
+    }
+    return StepAction::proceed();
+  });
+  NewPages new_pages;
+  must(pages.grow(1000, 1300, new_pages));
+  must(pages.grow(1300, 1500, new_pages));
+  std::vector<PageFile::Run> runs;
+  std::vector<std::vector<std::byte>> payloads;
+  for (const std::uint64_t page : {1001U, 1003U, 1300U, 1302U, 1499U, 900U, 1200U}) {
+    payloads.push_back(filled(700, static_cast<int>(page % 251)));
+    runs.push_back({.header = header(page, 7, 2, 700),
+                    .payload = {},
+                    .entry = {.id = id(page), .lsn = 7, .run_pages = 2, .type = format::EntryType::memory_stored}});
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) runs[i].payload = payloads[i];
+  must(pages.write_runs(runs, new_pages));
+  must(pages.fill(new_pages));
+  must(pages.write_entries_of(runs));
+  disk.set_hook({});
+  EXPECT_EQ(std::ranges::count(written, 0), 0);
+  EXPECT_EQ(std::ranges::count(written, 1), 498) << "only page 1200 was filled before its run came";
+  words.publish_page_count(1500);
+
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::uint64_t page = runs[i].header.page;
+    const auto run = must(pool.read_run(page, buffer));
+    ASSERT_TRUE(run) << page;
+    EXPECT_EQ(run->header.checksum, runs[i].header.checksum);
+    EXPECT_TRUE(std::ranges::equal(run->payload, payloads[i])) << page;
+    EXPECT_EQ(must(pool.read_entry(page))->run_pages, 2U);
+  }
 }
 
 }  // namespace

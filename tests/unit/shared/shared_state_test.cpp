@@ -31,6 +31,22 @@ TEST_F(SharedStateTest, ACachedTailIsValidUntilItIsInvalidated) {
   EXPECT_EQ(words.cached_tail(), std::nullopt);
 }
 
+TEST_F(SharedStateTest, AnInvalidatedTailIsInDoubtUntilItIsForgotten) {
+  EXPECT_EQ(words.doubtful_tail(), std::nullopt);
+  words.invalidate_cached_tail();  // there is none
+  EXPECT_EQ(words.doubtful_tail(), std::nullopt);
+  words.publish_cached_tail(sample());
+  EXPECT_EQ(words.doubtful_tail(), std::nullopt);
+  words.invalidate_cached_tail();
+  words.invalidate_cached_tail();
+  EXPECT_EQ(words.cached_tail(), std::nullopt);
+  EXPECT_EQ(words.doubtful_tail(), sample());
+  words.forget_cached_tail();
+  words.invalidate_cached_tail();
+  EXPECT_EQ(words.cached_tail(), std::nullopt);
+  EXPECT_EQ(words.doubtful_tail(), std::nullopt);
+}
+
 TEST_F(SharedStateTest, EveryBitOfTheCachedTailIsCovered) {
   words.publish_cached_tail(sample());
   const auto content = disk.content(kPath);
@@ -39,6 +55,7 @@ TEST_F(SharedStateTest, EveryBitOfTheCachedTailIsCovered) {
     const std::byte flipped = content[at] ^ (std::byte{1} << (bit % 8));
     disk.damage(kPath, at, {&flipped, 1});
     EXPECT_EQ(words.cached_tail(), std::nullopt) << bit;
+    EXPECT_EQ(words.doubtful_tail(), std::nullopt) << bit;
     disk.damage(kPath, at, std::span(content).subspan(at, 1));
   }
   EXPECT_EQ(words.cached_tail(), sample());
@@ -98,6 +115,8 @@ TEST_F(SharedStateTest, AHalfPublishedCachedTailIsNone) {
       disk.set_hook({});
     }
     EXPECT_EQ(words.cached_tail(), std::nullopt) << "killed before store " << stores;
+    // Before the second store it is still the old one that is in doubt: both have the same epoch.
+    EXPECT_EQ(words.doubtful_tail().has_value(), stores <= 1) << "killed before store " << stores;
   }
   words.publish_cached_tail(next);
   EXPECT_EQ(words.cached_tail(), next);

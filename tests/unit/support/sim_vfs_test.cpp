@@ -119,7 +119,7 @@ TEST_F(SimVfsTest, GrowthOfTheFileIsLostOrKept) {
   const auto cut = disk.after_power_cut({.sectors = all.sectors, .names = {}, .sizes_kept = false});
   EXPECT_EQ(cut->content("/db/f"), filled(700, 'a'));
   SimVfs next(*cut);
-  ASSERT_TRUE(open(next)->allocate(0, 1700));
+  ASSERT_TRUE(open(next)->write_at(1699, filled(1, 'c')));
   EXPECT_EQ(at(cut->content("/db/f"), 701), '\0');
 }
 
@@ -321,7 +321,7 @@ TEST_F(SimVfsTest, LocksExcludeOpenFilesAndEndWithThem) {
   third->unlock();
 
   ASSERT_TRUE(first->lock());
-  ASSERT_TRUE(first->allocate(0, 4096));
+  ASSERT_TRUE(first->write_at(0, filled(4096, 'a')));
   auto mapped = must(first->map(0, 4096, false));
   first.reset();
   EXPECT_FALSE(must(third->try_lock())) << "a mapping keeps the open file";
@@ -462,6 +462,40 @@ TEST_F(SimVfsTest, FullDiskTakesWhatFitsAndAllocateIsAllOrNothing) {
   EXPECT_EQ(disk.free_bytes(), 0U) << "still open";
   file.reset();
   EXPECT_EQ(disk.free_bytes(), 4U * 4096);
+}
+
+TEST_F(SimVfsTest, ABlockThatIsGivenBackReadsAsZerosAndNeedsSpaceAgain) {
+  disk.set_capacity(4 * 4096);
+  SimVfs process(disk);
+  const auto file = durable_file(process, 3 * 4096);
+  EXPECT_TRUE(must(file->give_back(100, 3 * 4096 - 200)));
+  EXPECT_EQ(must(file->allocated_bytes()), 2U * 4096);
+  EXPECT_EQ(disk.free_bytes(), 2U * 4096);
+  const auto seen = disk.content("/db/f");
+  EXPECT_EQ(std::vector(seen.begin(), seen.begin() + 4096), filled(4096, 'a'));
+  EXPECT_EQ(std::vector(seen.begin() + 4096, seen.begin() + 8192), filled(4096, '\0'));
+  EXPECT_EQ(must(file->size_bytes()), 3U * 4096);
+
+  // After a power cut the bytes are as they were or zero, and the space is gone.
+  const auto lost = disk.after_power_cut(Fate::nothing_kept());
+  EXPECT_EQ(lost->content("/db/f"), filled(3 * 4096, 'a'));
+  EXPECT_EQ(lost->free_bytes(), 2U * 4096);
+  EXPECT_EQ(disk.after_power_cut(Fate::everything_kept(disk.pending()))->content("/db/f"), seen);
+
+  disk.set_capacity(2 * 4096);
+  EXPECT_EQ(file->write_at(4096, filled(512, 'b')).error().code, ErrorCode::no_space);
+}
+
+TEST_F(SimVfsTest, SpaceIsGivenForGoodByASync) {
+  disk.set_capacity(4 * 4096);
+  SimVfs process(disk);
+  const auto file = durable_file(process, 4096);
+  ASSERT_TRUE(file->allocate(0, 2 * 4096));
+  EXPECT_EQ(disk.free_bytes(), 2U * 4096);
+  ASSERT_TRUE(file->write_at(2 * 4096 - 1, filled(1, 'b')));
+  EXPECT_EQ(disk.after_power_cut({.sectors = {}, .names = {}, .sizes_kept = true})->free_bytes(), 3U * 4096);
+  ASSERT_TRUE(file->sync());
+  EXPECT_EQ(disk.after_power_cut(Fate::nothing_kept())->free_bytes(), 2U * 4096);
 }
 
 TEST_F(SimVfsTest, RemovedFilesGiveTheirSpaceBack) {
