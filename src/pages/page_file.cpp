@@ -68,9 +68,9 @@ Result<void> PageFile::write_runs(std::span<Run> runs, NewPages& new_pages) {
       bytes += run_bytes;
     }
     const std::uint64_t first = together.front().header.page;
-    MENTEDB_TRY(fill(new_pages, first));
+    MENTEDB_TRY(fill(new_pages, first));  // so no page before the runs is new from here on
     MENTEDB_TRY(file_.write_at(geometry_.page_offset(first), run_.first(bytes)));
-    if (first == new_pages.first) new_pages.first += bytes / page_bytes;
+    new_pages.first = std::max(new_pages.first, first + bytes / page_bytes);
     runs = runs.subspan(together.size());
   }
   return {};

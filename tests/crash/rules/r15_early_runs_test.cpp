@@ -229,6 +229,26 @@ TEST(R15, AFullDiskChangesNothing) {
   expect_sound(disk);
 }
 
+// The first runs fill what the file ends with, and pages that it gains are behind them, some in the same write.
+TEST(R15, ABatchThatBeginsOnOldPagesAndEndsOnNewOnes) {
+  constexpr std::uint64_t kMany = 120;
+  for (std::uint64_t before = 0; before < 12; ++before) {
+    SimDisk disk;
+    Process process(disk);
+    std::vector<MemoryNode> nodes;
+    for (std::uint64_t i = 0; i < kMany; ++i) nodes.push_back(make_memory(i, 2, kContentBytes - 400 * (i % 5)));
+    for (std::uint64_t i = 0; i < before; ++i) must(process->store_memory(make_memory(kMany + i, 1, kContentBytes)));
+    must(process->store_memories(nodes));
+    const auto found = power_cut(disk);
+    Process rebooted(*found);
+    for (const StorageEngine* engine : {&*process, &*rebooted}) {
+      for (std::uint64_t i = 0; i < kMany; ++i) ASSERT_EQ(version_of(*engine, i), 2U) << before << ' ' << i;
+      for (std::uint64_t i = 0; i < before; ++i) ASSERT_EQ(version_of(*engine, kMany + i), 1U) << before << ' ' << i;
+    }
+    expect_sound(*found);
+  }
+}
+
 // Of an id that is stored twice the first run is never applied, so the log has everything.
 TEST(R15, ABatchThatStoresAnIdTwice) {
   SimDisk disk;

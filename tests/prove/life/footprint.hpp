@@ -9,8 +9,10 @@
 namespace mentedb::prove {
 
 struct Footprint {
-  std::uint64_t descriptors = 0;
+  std::uint64_t descriptors = 0;     ///< but for `queues`
   std::uint64_t pages_mappings = 0;  ///< of pages.db
+  std::uint64_t queues = 0;          ///< descriptors of commit queues
+  std::uint64_t queue_mappings = 0;
   std::uint64_t other_mappings = 0;  ///< of other files, and of what has a name
   std::uint64_t large_blocks = 0;    ///< mappings without a name: of malloc
   /// Memory that the kernel had to give to this process alone. "Private_Dirty" would count a page of pages.db that no

@@ -13,10 +13,14 @@ std::string look(const std::filesystem::path& store) {
   std::set<std::string> names;
   std::string others;
   std::uint64_t indexes = 0;
+  std::uint64_t queues = 0;
   for (const auto& entry : std::filesystem::directory_iterator(store)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("ids-") && name.ends_with(".idx")) {
       ++indexes;
+    } else if (name.starts_with("queue-") && name.ends_with(".shm")) {
+      ++queues;
+      continue;
     } else if (name != "wal.log" && name != "pages.db") {
       others += " " + name;
     }
@@ -24,6 +28,7 @@ std::string look(const std::filesystem::path& store) {
   }
   if (!others.empty()) return "there are other files in the directory:" + others;
   if (indexes != 1) return "there are " + std::to_string(indexes) + " id indexes";
+  if (queues > 1) return "there are " + std::to_string(queues) + " commit queues";
   return names.size() == 3 ? std::string() : "wal.log or pages.db is missing";
 }
 
