@@ -309,11 +309,22 @@ void CommitQueue::wake_a_leader() const {
 
 Result<void> CommitQueue::erase() {
   const base::MutexLock guard(mutex_);
+  auto erased = erase_old_files();
+  if (erased) erased = erase_bodies();
+  if (!erased) base::as_internal_error(erased.error());
+  return erased;
+}
+
+Result<void> CommitQueue::erase_old_files() {
   MENTEDB_TRY_ASSIGN(const auto names, directory_.list());
   for (const std::string& name : names) {
     const auto number = format::parse_queue_file_name(name);
     if (number && !(state_.has_queue() && *number == state_.queue_number())) MENTEDB_TRY(directory_.remove(name));
   }
+  return {};
+}
+
+Result<void> CommitQueue::erase_bodies() {
   if (!area_) return {};
   Area& area = *area_;
   for (std::size_t slot = 0; slot < area.used(); ++slot) {

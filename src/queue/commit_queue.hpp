@@ -92,6 +92,8 @@ class CommitQueue {
   Result<std::shared_ptr<Area>> create(std::uint64_t number) const;
   bool try_slot(Area& area, std::size_t slot) MENTEDB_REQUIRES(mutex_);
   bool try_make() MENTEDB_REQUIRES(mutex_);
+  Result<void> erase_old_files() MENTEDB_REQUIRES(mutex_);
+  Result<void> erase_bodies() MENTEDB_REQUIRES(mutex_);
   std::shared_ptr<Area> area() const MENTEDB_EXCLUDES(mutex_);
   void give_back(const std::shared_ptr<Area>& area, std::size_t slot) MENTEDB_EXCLUDES(mutex_);
 
