@@ -40,7 +40,7 @@ void decode(fuzz::Input& input, bool seal) {
   const auto entry = format::decode_entry(bytes, page, kSeed);
   if (!entry) return;
   if (format::is_head(entry->type)) FUZZ_REQUIRE(format::Geometry::in_one_region(page, entry->run_pages));
-  if (format::is_free(entry->type)) FUZZ_REQUIRE(entry->run_pages == 0);
+  if (format::is_free(entry->type)) FUZZ_REQUIRE(entry->run_pages == (format::lacks_space(*entry) ? 1 : 0));
   if (entry->type == format::EntryType::interior)
     FUZZ_REQUIRE(format::Geometry::region_of(page - entry->run_pages) == format::Geometry::region_of(page));
   EntryBytes again{};
