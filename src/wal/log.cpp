@@ -143,12 +143,12 @@ Result<void> Log::ensure_header_durable(const format::LogHeader& header) {
 }
 
 Result<void> Log::rewrite_batch(std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) {
-  MENTEDB_TRY(read_batch(offset, seed));
   const std::uint64_t padded = base::round_up(bytes, base::kBlockBytes);
-  MENTEDB_TRY_ASSIGN(const auto again, read(offset, padded));
+  MENTEDB_TRY_ASSIGN(const auto again, read(offset, padded, padded));
   if (again.size() != padded)
     return base::failf(ErrorCode::corruption,
                        "{} ends inside the batch at byte {}; restore a backup, or run mentedb salvage", path(), offset);
+  MENTEDB_TRY(read_batch(offset, seed));
   MENTEDB_TRY(file_.write_at(offset, again));
   return file_.sync();
 }
