@@ -132,18 +132,26 @@ Result<std::shared_ptr<Area>> CommitQueue::current() {
   return area_;
 }
 
+// R14. A claim is a lock of an open file description, and a mapping keeps its description open. A forked child closes
+// the descriptors that it inherits, and keeps the mappings. So the file is opened twice, and the description of the
+// claims is not the mapped one. Else a child would keep the claims of a dead parent alive.
 Result<std::shared_ptr<Area>> CommitQueue::map(std::uint64_t number) const {
-  MENTEDB_TRY_ASSIGN(auto file, directory_.open(format::queue_file_name(number), vfs::OpenMode::read_write, false));
+  const std::string name = format::queue_file_name(number);
+  MENTEDB_TRY_ASSIGN(const auto mapped, directory_.open(name, vfs::OpenMode::read_write, false));
   std::array<std::byte, base::kBlockBytes> block{};
-  MENTEDB_TRY_ASSIGN(const std::size_t bytes, file->read_at(0, block));
-  MENTEDB_TRY_ASSIGN(const std::uint64_t size, file->size_bytes());
+  MENTEDB_TRY_ASSIGN(const std::size_t bytes, mapped->read_at(0, block));
+  MENTEDB_TRY_ASSIGN(const std::uint64_t size, mapped->size_bytes());
   const auto header = format::decode_queue_header(std::span(block).first(bytes));
   if (!header || size < format::kQueueFileBytes || header->store_id != identity_.store_id ||
       header->incarnation != identity_.incarnation || header->boot_id != identity_.boot_id ||
       header->pages_device != identity_.pages.device || header->pages_inode != identity_.pages.inode) {
-    return base::failf(ErrorCode::not_found, "{} is of another boot or store", file->path());
+    return base::failf(ErrorCode::not_found, "{} is of another boot or store", mapped->path());
   }
-  MENTEDB_TRY_ASSIGN(auto mapping, file->map(0, format::kQueueFileBytes, true));
+  MENTEDB_TRY_ASSIGN(auto file, directory_.open(name, vfs::OpenMode::read_write, false));
+  MENTEDB_TRY_ASSIGN(const vfs::FileId id, file->id());
+  MENTEDB_TRY_ASSIGN(const vfs::FileId mapped_id, mapped->id());
+  if (id != mapped_id) return base::failf(ErrorCode::not_found, "{} was replaced", file->path());
+  MENTEDB_TRY_ASSIGN(auto mapping, mapped->map(0, format::kQueueFileBytes, true));
   mapping->keep_in_memory(0, format::kQueueBodiesOffset);
   return std::make_shared<Area>(number, std::move(file), std::move(mapping));
 }

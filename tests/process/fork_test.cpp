@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "format/queue_format.hpp"
 #include "process/process_test.hpp"
+#include "queue/area.hpp"
 #include "vfs/posix_vfs.hpp"
 
 namespace mentedb::test {
@@ -176,6 +178,77 @@ TEST_F(Fork, TheLockOfAKilledParentIsFreeAlthoughItsChildLives) {
   EXPECT_EQ(::kill(child, 0), 0) << "the child lives";
   EXPECT_TRUE(ok(witness->store_memory(versioned_memory(1, 1))));
   ::kill(child, SIGKILL);
+}
+
+bool a_request_waits(const std::filesystem::path& store) {
+  const int queue = ::open((store / format::queue_file_name(1)).c_str(), O_RDONLY | O_CLOEXEC);
+  if (queue < 0) return false;
+  bool waits = false;
+  for (std::size_t slot = 0; slot < format::kQueueSlots && !waits; ++slot) {
+    queue::SlotWord word;
+    const std::uint64_t at = format::kQueueRecordsOffset + slot * format::kQueueRecordBytes + format::kQueueStateWord;
+    waits = ::pread(queue, &word, sizeof(word), static_cast<off_t>(at)) == sizeof(word) &&
+            word.state() == queue::SlotState::filled;
+  }
+  ::close(queue);
+  return waits;
+}
+
+// R14. The claim of a slot says whether the owner of a request lives. A claim belongs to an open file description, as
+// the lock does, and the child also inherits the mapping of the queue, which kept the description open. So a leader
+// took the request of a dead process for one of a living one: a write appeared after all had seen that it did not
+// happen. Found by the kill campaign.
+TEST_F(Fork, TheRequestOfAKilledParentIsNotCommittedAlthoughItsChildLives) {
+  ASSERT_TRUE(ok(StorageEngine::open(store_)));
+  int go[2];
+  int tell[2];
+  ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(tell, O_CLOEXEC), 0);
+  const auto await_go = [&] {
+    char byte = 0;
+    return ::read(go[0], &byte, 1) == 1;
+  };
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    ::alarm(20);
+    auto engine = StorageEngine::open(store_);
+    // The first store waits for the lock, and gets a slot for the next time.
+    if (!engine || !await_go() || !engine->store_memory(versioned_memory(2, 1))) ::_exit(1);
+    const pid_t forked = ::fork();
+    if (forked == 0) {
+      ::alarm(20);
+      for (;;) ::pause();
+    }
+    if (::write(tell[1], &forked, sizeof(forked)) < 0 || !await_go()) ::_exit(1);
+    static_cast<void>(engine->store_memory(versioned_memory(3, 1)));
+    ::_exit(1);
+  }
+  auto witness = StorageEngine::open(store_);
+  ASSERT_TRUE(ok(witness));
+  const auto with_the_lock = [&](const std::function<void()>& act) {
+    EXPECT_TRUE(ok(witness->transact([&](Transaction&) -> Result<void> {
+      EXPECT_EQ(::write(go[1], "g", 1), 1);
+      act();
+      return {};
+    })));
+  };
+  with_the_lock([] { std::this_thread::sleep_for(milliseconds(200)); });
+  pid_t child = 0;
+  ASSERT_EQ(::read(tell[0], &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
+  with_the_lock([&] {
+    const auto end = steady_clock::now() + std::chrono::seconds(10);
+    while (!a_request_waits(store_) && steady_clock::now() < end) std::this_thread::sleep_for(milliseconds(1));
+    EXPECT_TRUE(a_request_waits(store_));
+    ::kill(parent, SIGKILL);
+    ::waitpid(parent, nullptr, 0);
+  });
+  EXPECT_EQ(::kill(child, 0), 0) << "the child lives";
+  EXPECT_TRUE(ok(witness->store_memory(versioned_memory(4, 1))));
+  EXPECT_TRUE(ok(witness->load_memory(versioned_memory(2, 1).id)));
+  const auto lost = witness->load_memory(versioned_memory(3, 1).id);
+  EXPECT_TRUE(!lost && lost.error().code == ErrorCode::not_found);
+  ::kill(child, SIGKILL);
+  for (const int end : {go[0], go[1], tell[0], tell[1]}) ::close(end);
 }
 
 // A child that ends by exit() or by exec() inside the parent's transaction does not give the parent's lock away (I6).

@@ -18,7 +18,9 @@ bool is_unlinked(std::string_view line, const std::string& store) {
 }
 
 // An engine opens the commit queue with its first write beside others, so it may come late.
-bool is_queue(std::string_view line) { return line.ends_with(".shm") && line.find("/queue-") != std::string_view::npos; }
+bool is_queue(std::string_view line) {
+  return line.ends_with(".shm") && line.find("/queue-") != std::string_view::npos;
+}
 
 }  // namespace
 
