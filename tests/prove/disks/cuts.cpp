@@ -30,7 +30,10 @@ std::string write(Device& device, const std::string& store, Scenario scenario, c
   const int client = static_cast<int>(script.writer()) + 1;
   auto engine = EngineAccess::open(vfs, store, options_of(scenario));
   if (!engine) return "open: " + engine_says(engine.error());
-  // After a kill: was the operation under way done? What we are shown counts as acknowledged from here on (I3).
+  // After a kill: was the operation under way done? The next lock holder decides that, and `open` may have found the
+  // lock taken. What we are shown afterwards counts as acknowledged from here on (I3).
+  const auto decided = engine->transact([](Transaction&) -> Result<void> { return {}; });
+  if (!decided) return "after a kill: " + engine_says(decided.error());
   std::string problem;
   std::size_t at = settle(*engine, {.script = script, .bounds = known}, problem);
   if (!problem.empty()) return "after a kill: " + problem;
