@@ -116,8 +116,8 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `capacity_exceeded`: also when the store has its most pages (4,294,967,295)
   /// @errors `no_space`: log or page file cannot grow; nothing changed, reads and deletions go on
   /// @threads calls of several threads are committed together, with one sync
-  /// @cost one write and one fdatasync of the log, two writes to the page file (run, directory entry), two more when an
-  /// earlier version is freed, others when a file grows; two flock, four statx, seven madvise; copies the memory three
+  /// @cost one write and one fdatasync of the log, three writes to the page file (free space, run, directory entry), two
+  /// more when an earlier version is freed, others when a file grows; two flock, four statx, seven madvise; copies the memory three
   /// times
   /// @source docs/architecture.md "The life of a write"
   [[nodiscard]] Result<PageId> store_memory(const MemoryNode& node);
@@ -137,7 +137,9 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `capacity_exceeded`: also when the memories together pass kMaxBatchBytes; store them in several calls
   /// @errors as `store_memory`, for the whole batch
   /// @threads a reader may see the first memories of the batch a moment before the last one
-  /// @cost one write and one fdatasync of the log; two writes to the page file for each memory
+  /// @cost one write and one fdatasync of the log; runs that follow one another take one write, and so do their entries.
+  /// Memories of 256 KiB or more together: their runs are written and synced first, and the log has no copy of them
+  /// @source docs/adr/0017-large-batches-write-their-runs-first.md
   [[nodiscard]] Result<std::vector<PageId>> store_memories(std::span<const MemoryNode> nodes);
 
   /// Replaces the memory with this id. The new version goes to free pages, so readers see the old version or the new
@@ -152,7 +154,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// Deletes a memory. The bytes stay in the files until their space is used again.
   /// @crash the memory is there, or it is not; after the call has returned success: it is not
   /// @errors `not_found`: there is no memory with this id
-  /// @cost one write and one fdatasync of the log, two writes to the page file
+  /// @cost one write and one fdatasync of the log, three writes to the page file
   [[nodiscard]] Result<void> delete_memory(MemoryId id);
 
   /// Runs `fn` while this process holds the lock, and commits what `fn` wrote as one atomic batch. When `fn` returns an
@@ -168,7 +170,7 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `invalid_argument`: `fn` is empty
   /// @errors what `fn` returned, or as `store_memories`
   /// @threads `fn` runs on the calling thread, alone in its batch
-  /// @cost one write and one fdatasync of the log, two writes to the page file for each changed memory; two flock and
+  /// @cost as `store_memories`, and two writes to the page file for each freed run; two flock and
   /// two statx when `fn` wrote nothing
   [[nodiscard]] Result<void> transact(const std::function<Result<void>(Transaction&)>& fn);
 
