@@ -116,9 +116,9 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `capacity_exceeded`: also when the store has its most pages (4,294,967,295)
   /// @errors `no_space`: log or page file cannot grow; nothing changed, reads and deletions go on
   /// @threads calls of several threads are committed together, with one sync
-  /// @cost one write and one fdatasync of the log, three writes to the page file (free space, run, directory entry), two
-  /// more when an earlier version is freed, others when a file grows; two flock, four statx, seven madvise; copies the memory three
-  /// times
+  /// @cost one write and one fdatasync of the log, three writes to the page file (free space, run, directory entry),
+  /// two more when an earlier version is freed, others when a file grows; two flock, four statx, seven madvise; copies
+  /// the memory three times
   /// @source docs/architecture.md "The life of a write"
   [[nodiscard]] Result<PageId> store_memory(const MemoryNode& node);
 
@@ -137,8 +137,9 @@ class MENTEDB_EXPORT StorageEngine {
   /// @errors `capacity_exceeded`: also when the memories together pass kMaxBatchBytes; store them in several calls
   /// @errors as `store_memory`, for the whole batch
   /// @threads a reader may see the first memories of the batch a moment before the last one
-  /// @cost one write and one fdatasync of the log; runs that follow one another take one write, and so do their entries.
-  /// Memories of 256 KiB or more together: their runs are written and synced first, and the log has no copy of them
+  /// @cost one write and one fdatasync of the log; runs that follow one another take one write, and so do their
+  /// entries. Memories of 256 KiB or more together: their runs are written and synced first, and the log has no copy of
+  /// them
   /// @source docs/adr/0017-large-batches-write-their-runs-first.md
   [[nodiscard]] Result<std::vector<PageId>> store_memories(std::span<const MemoryNode> nodes);
 
